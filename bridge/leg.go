@@ -1,0 +1,69 @@
+package bridge
+
+import (
+	"context"
+	"net/netip"
+
+	"passerelle/media"
+	"passerelle/transcode"
+)
+
+// Leg is one side of a call that is not the SFU's. Implemented by sip.Leg.
+type Leg interface {
+	// Caller says who is there and how they came. It does not change.
+	Caller() Caller
+	// Events delivers what the far end does. It is closed when the leg is gone; the last event before that is Ended.
+	Events() <-chan Event
+	// Ring lets the far end hear that the call is on its way.
+	Ring(ctx context.Context) error
+	// Answer takes the call and returns its sound when the far end has confirmed.
+	Answer(ctx context.Context) (Audio, error)
+	// End refuses or ends the call, with the reason told in the protocol's own code. It may be called at any time and more than once.
+	End(reason error)
+}
+
+// Audio is the sound of an answered leg. Implemented by media.Stream.
+type Audio interface {
+	// Codec is what the far end wants to hear. It changes only with an Updated event.
+	Codec() transcode.Codec
+	// SetSink says where what the far end says goes; nil: nowhere.
+	SetSink(s media.Sink)
+	// WriteFrame sends one encoded frame of 20 ms. It does not block and keeps nothing of payload. marker begins a talk spurt.
+	WriteFrame(payload []byte, samples int, marker bool) error
+	// Stats is the quality so far.
+	Stats() media.Stats
+}
+
+// Caller says who is on a leg. Nothing of it is proven unless Trunk says so.
+type Caller struct {
+	CallID    string     // of this gateway, for logs: short and unique
+	Protocol  string     // "sip"
+	Trunk     string     // by which the call was let in
+	Name      string     // display name; empty when not given or withheld
+	Number    string     // E.164 with its +, or the user part; empty when withheld
+	Called    string     // the user part that was dialled
+	Source    netip.Addr // of the signalling
+	Transport string     // udp, tcp, tls
+	Encrypted bool       // media is encrypted by the agreed answer
+	Language  string     // the trunk's; empty: the default
+}
+
+// EventKind says what happened on a leg.
+type EventKind int
+
+// The events of a leg.
+const (
+	Digit   EventKind = iota + 1 // Event.Digit was pressed
+	Hold                         // the far end wants to hear nothing, or again: Event.Held
+	Updated                      // Audio.Codec changed
+	Ended                        // the far end is gone: Event.Reason
+)
+
+// Event is one thing that happened on a leg.
+type Event struct {
+	Kind   EventKind
+	Digit  byte   // 0-9 * # A-D
+	Way    string // how the digit came: "rtp", "info", "tone"
+	Held   bool
+	Reason error
+}

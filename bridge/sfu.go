@@ -1,0 +1,99 @@
+package bridge
+
+import (
+	"context"
+
+	"github.com/pion/rtp"
+
+	"passerelle/media"
+)
+
+// SFU joins rooms of the sovereign side. Implemented by livekit.Client.
+type SFU interface {
+	// Join enters a room as one participant and returns when the SFU has taken it in.
+	Join(ctx context.Context, j Join) (Session, error)
+}
+
+// Join says who enters which room, and what for.
+type Join struct {
+	Room       string
+	Identity   string // unique in the room; holds no number
+	Name       string
+	Attributes map[string]string
+	Hidden     bool // seen by nobody: the listener of a node
+	Publish    bool // may publish audio and data
+	Subscribe  bool // may hear
+}
+
+// Session is one participant's stay in a room. It lives through short losses of the network by itself. Implemented by livekit.Session.
+type Session interface {
+	// Events delivers what happens. It is closed when the session is over; the last event before that is SessionEnded.
+	Events() <-chan SessionEvent
+	// Publish makes the one audio track of this participant.
+	Publish(ctx context.Context, name string) (Track, error)
+	// Subscribe asks for another participant's track (Track SID), which then goes to sink; a nil sink ends it.
+	Subscribe(trackSID string, sink media.Sink) error
+	// SetAttributes changes this participant's own attributes; an empty value removes one.
+	SetAttributes(ctx context.Context, attributes map[string]string) error
+	// Leave ends the session and returns when nothing of it is left.
+	Leave()
+}
+
+// Track is a published audio track: Opus, 48 kHz clock. Implemented by livekit.Track.
+type Track interface {
+	// WriteRTP sends one packet. SSRC and payload type are set here; sequence numbers and timestamps are the caller's. It is for one goroutine.
+	WriteRTP(p *rtp.Packet) error
+	// SetMuted tells the room that this participant is muted, or not any more.
+	SetMuted(ctx context.Context, muted bool) error
+}
+
+// SessionEventKind says what happened in a session.
+type SessionEventKind int
+
+// The events of a session.
+const (
+	ParticipantChanged SessionEventKind = iota + 1 // came, or has another state now: Participant
+	ParticipantLeft                                // Participant
+	SelfChanged                                    // our own name, attributes or permissions, whoever changed them: Participant
+	MutedByHost                                    // our track was muted or unmuted by a host: Muted
+	SpeakersChanged                                // Speakers
+	DataReceived                                   // Data, Topic, Participant.Identity
+	Interrupted                                    // the SFU is away, we are trying to get back
+	Restored                                       // and we are back; published and subscribed tracks go on
+	SessionEnded                                   // for good: Reason
+)
+
+// SessionEvent is one thing that happened in a session.
+type SessionEvent struct {
+	Kind        SessionEventKind
+	Participant Participant
+	Muted       bool
+	Speakers    []Speaker
+	Topic       string
+	Data        []byte
+	Reason      error
+}
+
+// Participant is somebody in a room, as the SFU tells it.
+type Participant struct {
+	SID, Identity, Name string
+	Phone               bool // kind SIP
+	Hidden              bool // not to be counted: hidden, an agent, or an egress
+	CanPublish          bool
+	Attributes          map[string]string
+	Tracks              []TrackInfo
+}
+
+// TrackInfo is one track of a participant.
+type TrackInfo struct {
+	SID       string
+	Audio     bool
+	Muted     bool
+	Encrypted bool // end to end: without the key it is noise
+}
+
+// Speaker is somebody who is heard now.
+type Speaker struct {
+	SID   string  // of the participant
+	Level float32 // 0 to 1
+}

@@ -1,0 +1,176 @@
+// Package configs holds the configuration of a Passerelle node: its shape, its defaults, how it is loaded and how it is checked.
+package configs
+
+import "time"
+
+// Config is everything that an admin can set on a node. Keys are written in YAML as the koanf tags say.
+type Config struct {
+	Node      Node      `koanf:"node"`
+	Log       Log       `koanf:"log"`
+	HTTP      HTTP      `koanf:"http"`
+	Egress    Egress    `koanf:"egress"`
+	LiveKit   LiveKit   `koanf:"livekit"`
+	Directory Directory `koanf:"directory"`
+	IVR       IVR       `koanf:"ivr"`
+	Calls     Calls     `koanf:"calls"`
+	Media     Media     `koanf:"media"`
+	SIP       SIP       `koanf:"sip"`
+}
+
+// Node names this process among others.
+type Node struct {
+	Name string `koanf:"name"` // empty: the host's name
+}
+
+// Log says how much is written to standard error, and in which form.
+type Log struct {
+	Level  string `koanf:"level"`  // debug, info, warn, error
+	Format string `koanf:"format"` // text, json
+}
+
+// HTTP is the listener of health, readiness and metrics.
+type HTTP struct {
+	Listen string `koanf:"listen"` // host:port; empty: off
+}
+
+// Egress lists the networks that this node may send to besides its own (loopback, private and link-local ones)
+// and the trunks' addresses.
+type Egress struct {
+	Networks []string `koanf:"networks"` // CIDR
+}
+
+// LiveKit is the sovereign SFU.
+type LiveKit struct {
+	URL       string `koanf:"url"`        // ws:// or wss://
+	APIKey    string `koanf:"api_key"`    // name of the key
+	APISecret Secret `koanf:"api_secret"` // the key itself
+	// APISecretFile is read when APISecret is empty.
+	APISecretFile string        `koanf:"api_secret_file"`
+	CAFile        string        `koanf:"ca_file"`    // PEM; empty: the system's
+	UDPListen     string        `koanf:"udp_listen"` // host:port of the one media port that all sessions share; port 0: any
+	JoinTimeout   time.Duration `koanf:"join_timeout"`
+	ReconnectFor  time.Duration `koanf:"reconnect_for"` // how long a caller is held while the SFU is away
+}
+
+// Directory says where the room behind a PIN is found. Sources are asked in the order: file, LiveKit, roomkit.
+type Directory struct {
+	File    string        `koanf:"file"`    // YAML list of rooms; empty: none
+	LiveKit bool          `koanf:"livekit"` // ask LiveKit's SIP dispatch rules, as Visio writes them
+	Refresh time.Duration `koanf:"refresh"` // shortest time between two listings of dispatch rules
+	Timeout time.Duration `koanf:"timeout"` // for one look-up as a whole
+	Roomkit Roomkit       `koanf:"roomkit"`
+}
+
+// Roomkit is Visio's API that prepares a room which has not started.
+type Roomkit struct {
+	URL       string `koanf:"url"` // https://…/api/v1.0/roomkit/join/; empty: off
+	Token     Secret `koanf:"token"`
+	TokenFile string `koanf:"token_file"`
+}
+
+// IVR is what a caller hears and types before and during a meeting.
+type IVR struct {
+	Language   string        `koanf:"language"` // of callers whose trunk names none
+	Languages  []string      `koanf:"languages"`
+	PromptsDir string        `koanf:"prompts_dir"` // the admin's own recordings, DIR/<language>/<name>.wav; empty: built in
+	PINLength  int           `koanf:"pin_length"`  // a PIN of this many digits needs no #; 0: always #
+	PINTries   int           `koanf:"pin_tries"`
+	PINTimeout time.Duration `koanf:"pin_timeout"` // between two digits, and before the first
+	Guess      Guess         `koanf:"guess"`
+	EntrySound bool          `koanf:"entry_sound"`
+}
+
+// Guess bounds how fast PINs can be tried.
+type Guess struct {
+	PerSource int           `koanf:"per_source"` // wrong PINs from one source in Window
+	Overall   int           `koanf:"overall"`    // wrong PINs from all sources in Window
+	Window    time.Duration `koanf:"window"`
+}
+
+// Calls bounds what the node takes.
+type Calls struct {
+	Max          int           `koanf:"max"`           // at the same time
+	DrainTimeout time.Duration `koanf:"drain_timeout"` // after SIGTERM, running calls may go on for this long
+	MediaTimeout time.Duration `koanf:"media_timeout"` // a call without any packet for this long is ended
+	MaxDuration  time.Duration `koanf:"max_duration"`  // 0: no limit
+}
+
+// Media is the RTP side of SIP calls.
+type Media struct {
+	Address   string `koanf:"address"`   // IP address to bind; empty: that of the SIP listener which took the call
+	Advertise string `koanf:"advertise"` // IP address to write into SDP; empty: the bound one
+	PortMin   int    `koanf:"port_min"`  // even; RTCP takes the next
+	PortMax   int    `koanf:"port_max"`
+}
+
+// SIP is the SIP user agent.
+type SIP struct {
+	UDP       []string `koanf:"udp"` // host:port to listen on
+	TCP       []string `koanf:"tcp"`
+	TLS       TLS      `koanf:"tls"`
+	Advertise string   `koanf:"advertise"` // host to write into Contact and Via; empty: the listener's address
+	UserAgent string   `koanf:"user_agent"`
+	// UnknownRate is how many requests a second one source that matches no trunk may send before they are dropped unread.
+	UnknownRate   float64       `koanf:"unknown_rate"`
+	SessionExpiry time.Duration `koanf:"session_expiry"` // RFC 4028 Session-Expires that we ask for; 0: none of our own
+	MinSE         time.Duration `koanf:"min_se"`
+	Trunks        []Trunk       `koanf:"trunks"`
+}
+
+// TLS is the SIP over TLS listener.
+type TLS struct {
+	Listen     []string `koanf:"listen"`
+	CertFile   string   `koanf:"cert_file"`
+	KeyFile    string   `koanf:"key_file"`
+	MinVersion string   `koanf:"min_version"` // "1.2", "1.3"
+	ClientCA   string   `koanf:"client_ca"`   // PEM; client certificates are verified against it when they are given
+	// RequireClientCert refuses connections without a certificate of ClientCA.
+	RequireClientCert bool `koanf:"require_client_cert"`
+}
+
+// Trunk is one peer that may call: a carrier, a PBX, a room system. A request belongs to the first trunk that it matches;
+// where a trunk names several of addresses, TLS names and digest, all that it names must hold.
+type Trunk struct {
+	Name      string   `koanf:"name"`
+	Addresses []string `koanf:"addresses"` // IP addresses or CIDR
+	TLSNames  []string `koanf:"tls_names"` // DNS names or CN in the client's certificate
+	Digest    Digest   `koanf:"digest"`
+	Language  string   `koanf:"language"` // empty: ivr.language
+
+	Codecs     []string `koanf:"codecs"`     // in order of preference: opus, G722, PCMA, PCMU, L16
+	Encryption string   `koanf:"encryption"` // require, prefer, off
+	// Networks from which and to which media may go besides Addresses, CIDR.
+	MediaNetworks []string `koanf:"media_networks"`
+
+	MaxCalls      int     `koanf:"max_calls"`      // at the same time; 0: calls.max
+	CallRate      float64 `koanf:"call_rate"`      // new calls a second; 0: no limit of its own
+	TrustIdentity bool    `koanf:"trust_identity"` // believe P-Asserted-Identity
+}
+
+// Digest is a trunk's user and password. An empty user: no digest.
+type Digest struct {
+	User         string `koanf:"user"`
+	Password     Secret `koanf:"password"`
+	PasswordFile string `koanf:"password_file"`
+	Realm        string `koanf:"realm"`
+}
+
+// Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "•••"
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the secret from JSON, YAML and slog.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
