@@ -66,6 +66,7 @@ type Roomkit struct {
 	URL       string `koanf:"url"` // https://…/api/v1.0/roomkit/join/; empty: off
 	Token     Secret `koanf:"token"`
 	TokenFile string `koanf:"token_file"`
+	CAFile    string `koanf:"ca_file"` // PEM; empty: the system's
 }
 
 // IVR is what a caller hears and types before and during a meeting.
@@ -137,8 +138,8 @@ type Trunk struct {
 	Digest    Digest   `koanf:"digest"`
 	Language  string   `koanf:"language"` // empty: ivr.language
 
-	Codecs     []string `koanf:"codecs"`     // in order of preference: opus, G722, PCMA, PCMU, L16
-	Encryption string   `koanf:"encryption"` // require, prefer, off
+	Codecs     []string `koanf:"codecs"`     // in order of preference: opus, G722, PCMA, PCMU, L16; Load fills in all of them for none
+	Encryption string   `koanf:"encryption"` // require, prefer, off; Load fills in prefer for none
 	// Networks from which and to which media may go besides Addresses, CIDR.
 	MediaNetworks []string `koanf:"media_networks"`
 
@@ -152,7 +153,7 @@ type Digest struct {
 	User         string `koanf:"user"`
 	Password     Secret `koanf:"password"`
 	PasswordFile string `koanf:"password_file"`
-	Realm        string `koanf:"realm"`
+	Realm        string `koanf:"realm"` // Load fills in "passerelle" for none
 }
 
 // Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.
