@@ -1,0 +1,76 @@
+package ivr
+
+import (
+	"math"
+	"time"
+
+	"passerelle/transcode"
+)
+
+const choosePause = 400 * time.Millisecond // between two languages
+
+// note is one tone of a sound: several frequencies at once, which rises and falls without a click.
+type note struct {
+	at, rise, fall time.Duration // it sounds from at until at+rise+fall
+	level          float64       // dBFS of each frequency's peak
+	hz             []float64
+}
+
+// EntryChime sounds when somebody comes: two rising notes.
+func EntryChime() []int16 {
+	return play(400*time.Millisecond,
+		note{0, 10 * time.Millisecond, 190 * time.Millisecond, -18, []float64{523.25}},
+		note{130 * time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, -18, []float64{783.99}})
+}
+
+// ExitChime sounds when somebody leaves: the same notes, falling.
+func ExitChime() []int16 {
+	return play(400*time.Millisecond,
+		note{0, 10 * time.Millisecond, 190 * time.Millisecond, -18, []float64{783.99}},
+		note{130 * time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, -18, []float64{523.25}})
+}
+
+// ComfortTone tells somebody who is alone that the line lives: a soft chord that swells and fades, -40 dBFS on average. It is played again and
+// again and begins as it ends, in silence.
+func ComfortTone() []int16 {
+	swell := 2500 * time.Millisecond
+	return play(6*time.Second,
+		note{0, swell, swell, -39, []float64{329.63, 493.88}},
+		note{time.Second, swell, swell, -39, []float64{440, 659.26}})
+}
+
+// ReconnectTone tells that the line is being restored: two soft notes, then a pause. It is played again and again.
+func ReconnectTone() []int16 {
+	return play(2*time.Second,
+		note{0, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}},
+		note{220 * time.Millisecond, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}})
+}
+
+// KeyClick tells that a key was taken.
+func KeyClick() []int16 {
+	return play(20*time.Millisecond, note{0, 3 * time.Millisecond, 15 * time.Millisecond, -22, []float64{1000}})
+}
+
+// play mixes notes into PCM at transcode.Rate, in whole frames.
+func play(length time.Duration, notes ...note) []int16 {
+	pcm := silence(length)
+	for _, n := range notes {
+		start, rise, fall := samples(n.at), samples(n.rise), samples(n.fall)
+		peak := math.MaxInt16 * math.Pow(10, n.level/20)
+		for i := range rise + fall {
+			envelope := float64(i) / float64(rise)
+			if i >= rise {
+				envelope = float64(rise+fall-i) / float64(fall)
+			}
+			envelope = (1 - math.Cos(math.Pi*envelope)) / 2
+			for _, hz := range n.hz {
+				pcm[start+i] += int16(math.Round(peak * envelope * math.Sin(2*math.Pi*hz*float64(i)/transcode.Rate)))
+			}
+		}
+	}
+	return pcm
+}
+
+func silence(length time.Duration) []int16 { return wholeFrames(make([]int16, samples(length))) }
+
+func samples(d time.Duration) int { return int(d * transcode.Rate / time.Second) }
