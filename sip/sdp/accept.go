@@ -41,6 +41,11 @@ func Accept(offered State, answer []byte, a Abilities) (Agreed, State, error) {
 		return Agreed{}, offered, err
 	}
 	st.settled = true
+	// A suite that was not chosen is not offered again: its key would start over when it came back.
+	if sdes := st.agreed.Protection.SDES; sdes != nil {
+		i := slices.IndexFunc(st.stream.crypto, func(c crypto) bool { return c.suite == sdes.Suite })
+		st.stream.crypto = st.stream.crypto[i : i+1]
+	}
 	return st.agreed, st, nil
 }
 
@@ -58,7 +63,7 @@ func (d *description) accept(s *section, st *State, a *Abilities) (Agreed, error
 	g := Agreed{Codec: theirs[0], ComfortNoise: hasNoise(formats, theirs[0])}
 	g.Receive = receivable(g.Codec, ours, theirs)
 	g.SendEvents, g.ReceiveEvents = acceptEvents(st.stream.formats, formats, &g)
-	g.PTime, g.MaxPTime = s.ptimes()
+	g.PTime, g.MaxPTime = d.ptimes(s)
 	_, mux := get(s.attributes, "rtcp-mux")
 	g.RTCPMux = mux && st.stream.mux
 	var err error

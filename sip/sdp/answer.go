@@ -53,7 +53,7 @@ func (d *description) agree(c *choice, a *Abilities) (Agreed, error) {
 	if len(events) > 0 {
 		g.SendEvents = g.ReceiveEvents[0]
 	}
-	g.PTime, g.MaxPTime = s.ptimes()
+	g.PTime, g.MaxPTime = d.ptimes(s)
 	_, offered := get(s.attributes, "rtcp-mux")
 	g.RTCPMux = offered && a.RTCPMux
 	var err error
@@ -103,7 +103,7 @@ func (d *description) answerStream(c *choice, a *Abilities, g Agreed) stream {
 	if c.protection.DTLS != nil {
 		st.print = a.Fingerprint
 	}
-	if mid, ok := get(s.attributes, "mid"); ok && printable(mid) {
+	if mid, ok := get(s.attributes, "mid"); ok && printable(mid) && len(mid) <= 255 {
 		st.mid, st.bundle = mid, d.bundles(mid)
 	}
 	return st

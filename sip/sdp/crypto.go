@@ -38,7 +38,7 @@ func (s *section) cryptos() (list []crypto) {
 // seen is longer than a call.
 func parseCrypto(value string) (crypto, bool) {
 	f := strings.Fields(value)
-	if len(f) < 3 || !isTag(f[0]) || slices.ContainsFunc(f[3:], refused) {
+	if len(f) < 3 || !isTag(f[0]) || !printable(f[1]) || slices.ContainsFunc(f[3:], refused) {
 		return crypto{}, false
 	}
 	suite, ok := suiteNamed(f[1])

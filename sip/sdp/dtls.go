@@ -71,8 +71,9 @@ func (d *description) dtls(s *section) *DTLS {
 	return &DTLS{Hash: hash, Fingerprint: digest, ID: id}
 }
 
-// answerRole is our a=setup against an offered one. An association that lives keeps its roles (RFC 8842, section 5.5).
-func answerRole(offered string, same *DTLS) string {
+// answerRole is our a=setup against an offered one. An association that lives keeps its roles (RFC 8842, section 5.5). Where the choice is ours we
+// are active, unless it is not known yet where a first message of ours would have to go.
+func answerRole(offered string, same *DTLS, known bool) string {
 	switch offered {
 	case active:
 		return passive
@@ -81,8 +82,8 @@ func answerRole(offered string, same *DTLS) string {
 	case holdconn:
 		return holdconn
 	}
-	if same != nil && !same.Active {
-		return passive
+	if same != nil && same.Active || same == nil && known {
+		return active
 	}
-	return active
+	return passive
 }

@@ -50,7 +50,8 @@ func (d *description) protect(s *section, a *Abilities, old *State) (protection,
 		if was := old.agreed.Protection.DTLS; dtls.Same(was) {
 			same = was
 		}
-		role := answerRole(d.setup(s, active), same) // active is what an offer without a=setup means (RFC 4145, section 4)
+		offered := d.setup(s, active) // which is what an offer without a=setup means (RFC 4145, section 4)
+		role := answerRole(offered, same, d.reachable(s))
 		dtls.Active = role == active
 		return protection{Protection: Protection{DTLS: dtls}, setup: role, held: role == holdconn}, generation, nil
 	}

@@ -37,13 +37,19 @@ func (d *description) muted(s *section) bool {
 	return addr.IsValid() && addr.IsUnspecified() && s.port != discard
 }
 
+// reachable tells whether the description says where packets go.
+func (d *description) reachable(s *section) bool {
+	addr := d.address(s)
+	return addr.IsValid() && !addr.IsUnspecified() && s.port != 0
+}
+
 // remote finds where RTP and RTCP go. Either is zero where it cannot be told from the description.
 func (d *description) remote(s *section, mux bool) (rtp, rtcp netip.AddrPort, err error) {
 	addr := d.address(s)
 	if addr.IsMulticast() {
 		return rtp, rtcp, fmt.Errorf("%w: multicast address", ErrMalformed)
 	}
-	if !addr.IsValid() || addr.IsUnspecified() || s.port == 0 {
+	if !d.reachable(s) {
 		return rtp, rtcp, nil
 	}
 	rtp = netip.AddrPortFrom(addr, s.port)
@@ -75,12 +81,12 @@ func rtcpAttribute(value string, addr netip.Addr) netip.AddrPort {
 }
 
 // ptimes reads a=ptime and a=maxptime: what the far end wants in a packet and what it takes at most, both in ms and in 10–60.
-func (s *section) ptimes() (ptime, maxPTime int) {
+func (d *description) ptimes(s *section) (ptime, maxPTime int) {
 	ptime, maxPTime = DefaultPTime, 60
-	if v, ok := get(s.attributes, "maxptime"); ok {
+	if v, ok := d.inherited(s, "maxptime"); ok {
 		maxPTime = milliseconds(v, maxPTime)
 	}
-	if v, ok := get(s.attributes, "ptime"); ok {
+	if v, ok := d.inherited(s, "ptime"); ok {
 		ptime = milliseconds(v, ptime)
 	}
 	return min(ptime, maxPTime), maxPTime

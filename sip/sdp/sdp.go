@@ -11,6 +11,7 @@
 //     DTLS-SRTP comes before SDES where both are offered: its keys are not shown to every proxy on the way.
 //   - Among SDES suites the strongest counts, not the first offered.
 //   - An offered a=setup:actpass is answered active (RFC 8842, section 5.3): the handshake begins half a round trip earlier.
+//     It is answered passive where the offer does not say yet where packets go.
 //   - ICE is not spoken on SIP; its attributes are ignored and the far end falls back to the address in c= and m=.
 //
 // The syntax is read by a parser of our own: pion/sdp is strict where phones are not (it refuses a description without t= or s=, an o= with a
