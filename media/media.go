@@ -1,7 +1,9 @@
 // Package media is the RTP side of a leg: ports, SRTP, RTCP, order, statistics and telephone-events. SIP and H.323 share it.
 //
-// The way in is: socket → SRTP → RTCP aside, telephone-events aside → order → Sink. The way out is: WriteFrame → packet time → RTP header →
-// SRTP → socket. Nothing is decoded here.
+// The way in is: socket → source → SRTP → RTCP aside, telephone-events aside → order → Sink. The way out is: WriteFrame → packet time → RTP
+// header → SRTP → socket. Nothing is decoded here.
+//
+// A Stream has two goroutines, one for each of its sockets. The RTP socket's owns all that comes in, the RTCP socket's also sends the reports.
 package media
 
 import (
@@ -32,6 +34,8 @@ type Stats struct {
 	BytesSent, BytesReceived     uint64
 	Lost                         uint64        // packets that never came, by sequence number
 	Late, Duplicate, Invalid     uint64        // packets that were dropped, and why
+	Foreign                      uint64        // dropped: from another source than the agreed one
+	Flooded                      uint64        // dropped: more than any codec sends, and digits more than a hand types
 	Jitter                       time.Duration // RFC 3550, section 6.4.1
 	FarLost                      uint32        // lost on the way to the far end, as it reports
 	FarJitter                    time.Duration
