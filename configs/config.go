@@ -83,7 +83,7 @@ type IVR struct {
 
 // Guess bounds how fast PINs can be tried.
 type Guess struct {
-	PerSource int           `koanf:"per_source"` // wrong PINs from one source in Window
+	PerSource int           `koanf:"per_source"` // wrong PINs from one source in Window; 0: no limit of its own
 	Overall   int           `koanf:"overall"`    // wrong PINs from all sources in Window
 	Window    time.Duration `koanf:"window"`
 }

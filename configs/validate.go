@@ -170,7 +170,7 @@ func (p *problems) ivr(v IVR) {
 	}
 	p.between("ivr.pin_tries", v.PINTries, 1, 10)
 	p.duration("ivr.pin_timeout", v.PINTimeout, 100*time.Millisecond, 5*time.Minute)
-	p.between("ivr.guess.per_source", v.Guess.PerSource, 1, 1_000_000)
+	p.between("ivr.guess.per_source", v.Guess.PerSource, 0, 1_000_000)
 	p.between("ivr.guess.overall", v.Guess.Overall, max(1, v.Guess.PerSource), 1_000_000)
 	p.duration("ivr.guess.window", v.Guess.Window, time.Second, 24*time.Hour)
 }
