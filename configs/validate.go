@@ -177,8 +177,8 @@ func (p *problems) ivr(v IVR) {
 
 // language checks that there are prompts in a language: our own are French and English.
 func (p *problems) language(key, value string, v IVR) {
-	if !regexp.MustCompile(`^[a-z]{2,3}(-[A-Z]{2})?$`).MatchString(value) {
-		p.text(key, value, "a language such as fr, en or pt-BR")
+	if !regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]{2,8})?$`).MatchString(value) {
+		p.text(key, value, "a language such as fr, en or pt-br, in small letters")
 		return
 	}
 	if value == "fr" || value == "en" {

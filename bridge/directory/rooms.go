@@ -81,7 +81,7 @@ func parseRoom(n *yaml.Node) (pin string, room bridge.RoomRef, err error) {
 		return refuse(n, fmt.Sprintf("room: expected the room's name at the SFU, up to %d bytes", maxName))
 	case !isText(room.Title):
 		return refuse(n, fmt.Sprintf("title: expected up to %d bytes on one line", maxName))
-	case room.Language != "" && !regexp.MustCompile(`^[a-z]{2,3}(-[A-Z]{2})?$`).MatchString(room.Language):
+	case room.Language != "" && !regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]{2,8})?$`).MatchString(room.Language):
 		return refuse(n, "language: expected one such as fr or en")
 	}
 	return pin, room, nil
