@@ -11,8 +11,8 @@ import "math"
 const (
 	memory   = 60 // of what was heard that is kept
 	template = 20 // of it that is compared with what was before
-	minLag   = 2  // the pitch period of a high voice: 500 Hz
-	maxLag   = 16 // and of a low one: 63 Hz
+	minLag   = 5  // the pitch period of a high voice, 200 Hz; of a higher one more periods are taken, which is finer
+	maxLag   = 16 // and of a low one, 63 Hz
 	bend     = 4  // in which the first period is bent to the sound before it
 	hold     = 10 // of loss before the fade
 	silent   = 90 // of loss after which nothing is left
