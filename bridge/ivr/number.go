@@ -21,9 +21,9 @@ func (name Name) number() (int, bool) {
 
 // Number says a number from 0 to MaxNumber; what is beyond is said as the nearest of them.
 //
-// A language needs no rules for it, only recordings. One that says the number itself is played; else the one of the highest multiple of ten below
-// it, and then what remains. So 75 is "seventy", "five" in English, and "soixante", "quinze" in French, which has no n70, while a Belgian admin
-// who records n70 gets "septante", "cinq". Where numbers join in another way, as in "vingt et un", they have a recording of their own.
+// A language needs no rules for it, only recordings. One that says the number itself is played; else its hundreds, then its tens, or the tens
+// below where it has none, and then what remains. So 75 is "seventy", "five" in English, and "soixante", "quinze" in French, which has no n70,
+// while a Belgian admin who records n70 gets "septante", "cinq". Numbers that join in another way, as "vingt et un", have their own recording.
 func (p *Prompts) Number(language string, n int) []int16 {
 	clips, _ := p.compose(p.match(language), max(0, min(n, MaxNumber)))
 	return slices.Concat(clips...)
@@ -31,20 +31,22 @@ func (p *Prompts) Number(language string, n int) []int16 {
 
 // compose finds the recordings that make a number. missing is one that would help, or -1.
 func (p *Prompts) compose(language string, n int) (clips [][]int16, missing int) {
-	for {
-		if c := p.clips[language][numberName(n)]; c != nil {
-			return append(clips, c), -1
+	recorded := p.clips[language]
+	for recorded[numberName(n)] == nil {
+		part := n / 100 * 100
+		if n < 100 {
+			part = n / 10 * 10
+			if recorded[numberName(part)] == nil {
+				part -= 10
+			}
 		}
-		part := n / 10 * 10
-		for part > 0 && p.clips[language][numberName(part)] == nil {
-			part -= 10
+		if part <= 0 || recorded[numberName(part)] == nil {
+			return nil, max(part, n%100)
 		}
-		if part == 0 {
-			return nil, n
-		}
-		clips = append(clips, p.clips[language][numberName(part)])
+		clips = append(clips, recorded[numberName(part)])
 		n -= part
 	}
+	return append(clips, recorded[numberName(n)]), -1
 }
 
 // Count says how many participants there are.

@@ -36,6 +36,11 @@ func Load(dir string, languages []string) (*Prompts, error) {
 	if len(languages) == 0 {
 		return nil, errors.New("prompts: no language")
 	}
+	if dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("prompts: %w", err)
+		}
+	}
 	p := &Prompts{clips: make(map[string]map[Name][]int16)}
 	for _, l := range languages {
 		language, err := ParseLanguage(l)
@@ -78,13 +83,15 @@ func (p *Prompts) match(language string) string {
 // loadLanguage reads what there is of one language: first what is built in, then the admin's own over it.
 func loadLanguage(dir, language string) (map[Name][]int16, error) {
 	clips := make(map[Name][]int16)
-	own, err := list(os.DirFS(orNowhere(dir)), language)
-	if err != nil {
-		return nil, fmt.Errorf("prompts: %s: %w", filepath.Join(dir, language), err)
-	}
 	ours, err := list(builtIn, path.Join("prompts", language))
 	if err != nil {
 		return nil, err
+	}
+	var own []Name
+	if dir != "" {
+		if own, err = list(os.DirFS(dir), language); err != nil {
+			return nil, fmt.Errorf("prompts: %s: %w", filepath.Join(dir, language), err)
+		}
 	}
 	for _, name := range ours {
 		if slices.Contains(own, name) {
@@ -119,14 +126,6 @@ func list(files fs.FS, dir string) ([]Name, error) {
 		}
 	}
 	return names, nil
-}
-
-// orNowhere keeps an empty directory's name from meaning the working directory.
-func orNowhere(dir string) string {
-	if dir == "" {
-		return os.DevNull
-	}
-	return dir
 }
 
 func readClip(files fs.FS, file string) ([]int16, error) {
@@ -164,7 +163,7 @@ func known(name Name) bool {
 // complete tells what a language lacks.
 func (p *Prompts) complete(dir, language string) error {
 	missing := func(name Name) error {
-		return fmt.Errorf("prompt %s: it is missing, and none is built in", filepath.Join(dir, language, string(name)+".wav"))
+		return fmt.Errorf("prompt %s: there is no such recording, and none is built in", filepath.Join(dir, language, string(name)+".wav"))
 	}
 	for _, name := range Names() {
 		if p.clips[language][name] == nil {
