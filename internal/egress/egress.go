@@ -79,6 +79,21 @@ func (g *Guard) ListenTCP(ctx context.Context, address string) (*net.TCPListener
 	return l.(*net.TCPListener), nil
 }
 
+// Lookup resolves a host to the first of its addresses that is permitted.
+func (g *Guard) Lookup(ctx context.Context, host string) (netip.Addr, error) {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	err = fmt.Errorf("%s has no address", host)
+	for _, a := range addrs {
+		if err = g.Permits(a); err == nil {
+			return a.Unmap(), nil
+		}
+	}
+	return netip.Addr{}, err
+}
+
 // DialContext connects to host:port over tcp or udp. The host is resolved here and every address is checked before it is tried.
 func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
