@@ -31,7 +31,7 @@ func (s *section) audioFormats() []format {
 	var list []format
 	for _, token := range s.formats {
 		pt, err := strconv.ParseUint(token, 10, 7)
-		if err != nil || slices.ContainsFunc(list, func(f format) bool { return f.pt == uint8(pt) }) {
+		if err != nil || len(token) > 1 && token[0] == '0' || slices.ContainsFunc(list, func(f format) bool { return f.pt == uint8(pt) }) {
 			continue
 		}
 		f, ok := static(uint8(pt))

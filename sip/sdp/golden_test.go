@@ -41,7 +41,9 @@ var answerCases = []struct {
 	name   string
 	change func(*Abilities)
 }{
-	{"baresip", nil},
+	{"baresip", nil}, // these three were sent by baresip 1.0.0
+	{"baresip-srtp", nil},
+	{"baresip-dtls", nil},
 	{"linphone", nil},
 	{"sipp", func(a *Abilities) { a.Encryption = Off }},
 	{"cisco-roomkit", nil},
@@ -150,6 +152,12 @@ var acceptCases = []struct {
 	{"asymmetric-pt", func(a *Abilities) { a.Encryption = Off }},
 	{"sdes-renumbered", func(a *Abilities) { a.Encryption = Require }},
 	{"dtls-active", func(a *Abilities) { a.Encryption, a.Suites = Require, nil }},
+	// These five were sent by baresip 1.0.0 as answers to our offers of testdata.
+	{"baresip-off", func(a *Abilities) { a.Encryption = Off }},
+	{"baresip-clear", func(*Abilities) {}},
+	{"baresip-best-effort", func(*Abilities) {}},
+	{"baresip-require", func(a *Abilities) { a.Encryption, a.Codecs = Require, codecs("PCMA", "PCMU") }},
+	{"baresip-answers-dtls", func(a *Abilities) { a.Encryption, a.Suites = Require, nil }},
 }
 
 // golden compares with a file of testdata, or writes it with -update.
