@@ -124,22 +124,26 @@ func (c *Concealer) pitch() int {
 }
 
 func (c *Concealer) search(from, to, step int) (best int, similar float32) {
-	h := c.history
-	start := len(h) - template*c.ms
+	length := template * c.ms
+	now := c.history[len(c.history)-length:]
+	var energy float32
+	for i := 0; i < length; i += step {
+		energy += float32(now[i]) * float32(now[i])
+	}
 	best, similar = to, -1
 	for lag := from; lag <= to; lag += step {
-		var dot, now, before float32
-		for i := start; i < len(h); i += step {
-			a, b := float32(h[i]), float32(h[i-lag])
-			dot += a * b
-			now += a * a
-			before += b * b
+		past := c.history[len(c.history)-length-lag:][:length]
+		var dot, before float32
+		for i := 0; i < length; i += step {
+			v := float32(past[i])
+			dot += float32(now[i]) * v
+			before += v * v
 		}
-		if now == 0 || before == 0 || dot <= 0 {
+		if dot <= 0 {
 			continue
 		}
 		// A multiple of the period resembles as much: the shorter lag keeps its place unless a longer one is clearly better.
-		if r := dot / float32(math.Sqrt(float64(now)*float64(before))); r > similar+0.01 {
+		if r := dot / float32(math.Sqrt(float64(energy)*float64(before))); r > similar+0.01 {
 			best, similar = lag, r
 		}
 	}

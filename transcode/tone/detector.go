@@ -60,15 +60,13 @@ func (d *Detector) Detect(pcm []int16) (digit byte, ok bool) {
 
 // listen runs the samples through Goertzel's filters, one for each tone.
 func (d *Detector) listen(pcm []int16) {
-	for f := range d.state {
-		turn, s1, s2 := d.turn[f], d.state[f][0], d.state[f][1]
-		for _, x := range pcm {
-			s1, s2 = float64(x)+turn*s1-s2, s1
+	for _, sample := range pcm {
+		x := float64(sample)
+		for f := range d.state { // inside, because the eight do not wait for each other
+			s := &d.state[f]
+			s[0], s[1] = x+d.turn[f]*s[0]-s[1], s[0]
 		}
-		d.state[f] = [2]float64{s1, s2}
-	}
-	for _, x := range pcm {
-		d.power += float64(x) * float64(x)
+		d.power += x * x
 	}
 	d.n += len(pcm)
 }
