@@ -1,0 +1,83 @@
+package mix
+
+import "slices"
+
+// moveTime is how long the sound of the old mixer takes to become that of the new one, in samples: 10 ms.
+const moveTime = 480
+
+// move is what an output keeps of the mixer that it left.
+type move struct {
+	past history         // what was sent last, unless the own line sent it
+	tail [moveTime]int16 // the last sound backwards: it goes on from the last sample, and fades
+}
+
+// Attach lets the output hear a mixer, and not any more the one that it heard before. self is what the leg itself says there and will not hear;
+// nil: nothing. The change makes no gap and no click, and takes effect between two ticks.
+func (o *Output) Attach(m *Mixer, self *Input) {
+	o.moving.Lock()
+	defer o.moving.Unlock()
+	m.hold(func() {
+		if o.mixer != m {
+			if o.mixer != nil {
+				o.mixer.drop(o)
+			}
+			m.take(o)
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.self = self
+	})
+}
+
+// Detach takes the output out of its mixer. It sends nothing then.
+func (o *Output) Detach() {
+	o.moving.Lock()
+	defer o.moving.Unlock()
+	m := o.mixer
+	if m == nil {
+		return
+	}
+	m.hold(func() { m.drop(o) })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.moved, o.marker, o.running = nil, true, false
+}
+
+// take lets an output in.
+func (m *Mixer) take(o *Output) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.mixer = m
+		m.outputs = append(m.outputs, o)
+	}
+}
+
+// drop lets an output go.
+func (m *Mixer) drop(o *Output) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := slices.Index(m.outputs, o); i >= 0 {
+		m.outputs = slices.Delete(m.outputs, i, i+1)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.moved = &move{past: m.past}
+	last := &m.past[preroll-1]
+	if o.running {
+		last = &o.heard
+	}
+	for i := range o.moved.tail {
+		o.moved.tail[i] = last[len(last)-1-i]
+	}
+	o.mixer, o.self, o.shared = nil, nil, nil
+}
+
+// blend lets the sound of the old mixer fade into acc, the first sound of the new one.
+func (mv *move) blend(acc []int32) {
+	for i, v := range mv.tail {
+		acc[i] = (acc[i]*int32(i) + int32(v)*int32(moveTime-i)) / moveTime
+	}
+}

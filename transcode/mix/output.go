@@ -1,0 +1,126 @@
+package mix
+
+import (
+	"sync"
+
+	"passerelle/transcode"
+)
+
+// keepOwn is for how many ticks an output keeps its own encoder when it does not need it any more: 0.8 s. Until then the shared encoder has heard
+// the same for so long that its payloads go on where the own one's end.
+const keepOwn = 40
+
+// Output is what one leg hears. It belongs to one mixer at a time. Its methods may be called from any goroutine.
+type Output struct {
+	sink   FrameWriter
+	moving sync.Mutex // held while the mixer changes
+
+	mu     sync.Mutex
+	codec  transcode.Codec
+	mixer  *Mixer // nil: nowhere
+	self   *Input // what the leg itself says
+	held   bool
+	closed bool
+	marker bool // the next frame is the first one of a talk spurt
+	volume float64
+	queue  []*Playback
+	failed uint64
+
+	shared  *line // of mixer
+	own     *line // made when first needed
+	running bool  // own encoded the last frame
+	keep    int   // ticks for which own is used
+	limiter limiter
+	room    float32 // factor of the room's sound at the end of the last frame
+	heard   frame   // the last frame, if running
+	moved   *move   // not nil: it has just come from another mixer
+}
+
+// NewOutput makes an output to a leg that wants to hear codec. It sends nothing until it is attached.
+func NewOutput(codec transcode.Codec, sink FrameWriter) (*Output, error) {
+	if err := usable(codec); err != nil {
+		return nil, err
+	}
+	return &Output{sink: sink, codec: codec, marker: true, room: 1, limiter: limiter{gain: 1}}, nil
+}
+
+// usable tells whether frames can be made for a codec.
+func usable(codec transcode.Codec) error {
+	l, err := newLine(codec, transcode.EncoderOptions{})
+	if err == nil {
+		l.close()
+	}
+	return err
+}
+
+// SetGain makes the room louder or quieter for this output, in dB from -40 to 20. Private sound stays as it is.
+func (o *Output) SetGain(dB float64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.volume = min(max(dB, -40), 20)
+}
+
+// SetHeld stops sending, or sends again. What is played meanwhile is not heard.
+func (o *Output) SetHeld(held bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = held
+}
+
+// SetCodec changes what is sent, from the next tick on.
+func (o *Output) SetCodec(codec transcode.Codec) error {
+	if err := usable(codec); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.codec.Is(codec) {
+		return nil
+	}
+	o.codec, o.marker = codec, true
+	o.forget()
+	return nil
+}
+
+// forget lets go of the lines. o.mu is held.
+func (o *Output) forget() {
+	if o.own != nil {
+		o.own.close()
+	}
+	o.own, o.shared, o.running = nil, nil, false
+}
+
+// Chain describes what is done now, for operators: mix → 8 kHz → PCMA (shared).
+func (o *Output) Chain() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.mixer == nil:
+		return chain(o.codec, "off")
+	case o.held:
+		return chain(o.codec, "held")
+	case o.running:
+		return chain(o.codec, "own")
+	}
+	return chain(o.codec, "shared")
+}
+
+// Failed is how many frames could not be sent.
+func (o *Output) Failed() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
+}
+
+// Close takes the output out of its mixer and ends what it plays.
+func (o *Output) Close() {
+	o.Detach()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	for _, p := range o.queue {
+		close(p.done)
+	}
+	o.queue = nil
+	o.forget()
+}

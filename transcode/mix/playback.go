@@ -1,0 +1,115 @@
+package mix
+
+import (
+	"slices"
+
+	"passerelle/transcode"
+)
+
+// PlayOptions is how a clip is played.
+type PlayOptions struct {
+	Duck    float64 // dB by which the room gets quieter meanwhile
+	Gain    float64 // dB
+	Loop    bool    // again and again, until it is stopped
+	Replace bool    // instead of what is being played and waits, not after it
+}
+
+// Bounds of what is played.
+const (
+	fadeOut   = transcode.Rate / 100 // 10 ms
+	queueRoom = 64                   // clips; one more replaces the newest that waits
+)
+
+// Playback is one clip on its way to one output.
+type Playback struct {
+	out     *Output
+	options PlayOptions
+	gain    float32
+	clip    []int16
+	at      int
+	fade    int // samples until it ends because it was stopped; 0: it was not
+	done    chan struct{}
+}
+
+// Done is closed when the clip has been played, stopped or replaced, or when its output was closed.
+func (p *Playback) Done() <-chan struct{} { return p.done }
+
+// Stop ends the clip, with a short fade if it is being played.
+func (p *Playback) Stop() {
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	p.out.stop(p)
+}
+
+// Play plays a clip (48 kHz, mono) to this output alone, after those that it plays already. The clip is read while it is played and must not
+// change.
+func (o *Output) Play(clip []int16, options PlayOptions) *Playback {
+	p := &Playback{out: o, options: options, gain: float32(factor(options.Gain)), clip: clip, done: make(chan struct{})}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || len(clip) == 0 {
+		close(p.done)
+		return p
+	}
+	if options.Replace {
+		for len(o.queue) > 1 {
+			o.stop(o.queue[1])
+		}
+		if len(o.queue) == 1 {
+			o.stop(o.queue[0])
+		}
+	} else if len(o.queue) >= queueRoom {
+		o.stop(o.queue[len(o.queue)-1])
+	}
+	o.queue = append(o.queue, p)
+	return p
+}
+
+// stop ends a clip: at once when it waits, with a fade when it is being played. o.mu is held.
+func (o *Output) stop(p *Playback) {
+	i := slices.Index(o.queue, p)
+	switch {
+	case i < 0 || p.fade > 0:
+	case i == 0 && p.at > 0:
+		p.fade = fadeOut
+	default:
+		o.queue = slices.Delete(o.queue, i, i+1)
+		close(p.done)
+	}
+}
+
+// play adds what is played in this tick to acc. o.mu is held.
+func (o *Output) play(acc []int32) {
+	for len(acc) > 0 && len(o.queue) > 0 {
+		p := o.queue[0]
+		n, over := p.mix(acc)
+		acc = acc[n:]
+		if over {
+			o.queue = slices.Delete(o.queue, 0, 1)
+			close(p.done)
+		}
+	}
+}
+
+// mix adds the next samples to acc, says how many, and whether the clip is over.
+func (p *Playback) mix(acc []int32) (n int, over bool) {
+	for n < len(acc) {
+		if p.at == len(p.clip) {
+			if !p.options.Loop {
+				return n, true
+			}
+			p.at = 0
+		}
+		v := float32(p.clip[p.at]) * p.gain
+		if p.fade > 0 {
+			v *= float32(p.fade) / fadeOut
+			if p.fade--; p.fade == 0 {
+				return n, true
+			}
+		}
+		acc[n] += int32(v)
+		p.at++
+		n++
+	}
+	return n, p.at == len(p.clip) && !p.options.Loop
+}

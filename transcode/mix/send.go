@@ -1,0 +1,114 @@
+package mix
+
+import "passerelle/transcode"
+
+// duckStep is by how much the factor of the room's sound may change within a frame.
+const duckStep = 0.5
+
+// tick sends the next frame.
+func (o *Output) tick(m *Mixer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	talks := o.self != nil && o.self.heard == m.now
+	switch {
+	case talks || len(o.queue) > 0 || o.volume != 0 || o.moved != nil:
+		o.keep = keepOwn
+	case o.keep > 0:
+		o.keep--
+	}
+	if o.held {
+		o.play(m.acc[:]) // time passes; what is in acc is not used
+		o.running, o.moved, o.marker = false, nil, true
+		return
+	}
+	var payload []byte
+	if o.keep > 0 {
+		payload = o.private(m, talks)
+	} else {
+		payload = o.public(m)
+	}
+	if len(payload) == 0 || o.sink.WriteFrame(payload, o.codec.ClockRate/50, o.marker) != nil {
+		o.failed++
+		return
+	}
+	o.marker = false
+}
+
+// public is the frame that all listeners share.
+func (o *Output) public(m *Mixer) []byte {
+	o.running = false
+	if o.shared == nil {
+		var err error
+		if o.shared, err = m.shared(o.codec); err != nil {
+			return nil
+		}
+	}
+	return m.encoded(o.shared)
+}
+
+// private is a frame of this output's own: the room without the leg itself, and what is played to it.
+func (o *Output) private(m *Mixer, talks bool) []byte {
+	m.own++
+	if !o.running && !o.begin(m) {
+		return nil
+	}
+	acc := m.acc[:]
+	switch {
+	case !m.active:
+		clear(acc)
+	case talks:
+		part := o.self.part[:len(acc)]
+		for i, v := range m.sum {
+			acc[i] = v - part[i]
+		}
+	default:
+		copy(acc, m.sum[:])
+	}
+	o.turn(acc)
+	if o.moved != nil {
+		o.moved.blend(acc)
+		o.moved = nil
+	}
+	o.play(acc)
+	o.limiter.limit(o.heard[:], acc)
+	return o.own.encode(&o.heard)
+}
+
+// begin lets the own line go on where the shared one is.
+func (o *Output) begin(m *Mixer) bool {
+	if o.own == nil {
+		var err error
+		if o.own, err = newLine(o.codec, m.options.Encoder); err != nil {
+			return false
+		}
+	}
+	past := &m.past
+	if o.moved != nil {
+		past = &o.moved.past
+	}
+	o.own.begin(past)
+	o.running, o.limiter, o.room = true, m.before, 1
+	return true
+}
+
+// turn makes the room as loud as it has to be, without a step.
+func (o *Output) turn(acc []int32) {
+	dB := o.volume
+	if len(o.queue) > 0 {
+		dB -= o.queue[0].options.Duck
+	}
+	want := float32(1)
+	if dB != 0 {
+		want = float32(factor(dB))
+	}
+	if want == 1 && o.room == 1 {
+		return
+	}
+	want = min(max(want, o.room-duckStep), o.room+duckStep)
+	g, step := o.room, (want-o.room)/transcode.FrameSamples
+	for i, v := range acc {
+		g += step
+		acc[i] = int32(float32(v) * g)
+	}
+	o.room = want
+}
