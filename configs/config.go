@@ -153,7 +153,7 @@ type Digest struct {
 	User         string `koanf:"user"`
 	Password     Secret `koanf:"password"`
 	PasswordFile string `koanf:"password_file"`
-	Realm        string `koanf:"realm"` // Load fills in "passerelle" for none
+	Realm        string `koanf:"realm"` // Load fills in "sip" for none
 }
 
 // Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.

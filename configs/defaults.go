@@ -67,6 +67,6 @@ func (t *Trunk) fill() {
 		}
 	}
 	if t.Digest.User != "" && t.Digest.Realm == "" {
-		t.Digest.Realm = "passerelle"
+		t.Digest.Realm = "sip" // says nothing about who we are
 	}
 }

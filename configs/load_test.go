@@ -134,7 +134,7 @@ http:
 	want.SIP.Trunks = []Trunk{{
 		Name: "pbx", Addresses: []string{"192.0.2.7"}, Encryption: "prefer",
 		Codecs: []string{"opus", "G722", "PCMA", "PCMU", "L16"},
-		Digest: Digest{User: "u", Password: "00123", Realm: "passerelle"},
+		Digest: Digest{User: "u", Password: "00123", Realm: "sip"},
 	}}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got\n%+v\nwant\n%+v", c, want)

@@ -183,8 +183,11 @@ func TestLiveKitRulesThatOpenNothing(t *testing.T) {
 		{Room: "trunk", PIN: "1000000001", TrunkIDs: []string{"ST_x"}},
 		{PIN: "1000000002"},
 		{Room: "letters", PIN: "abcdef"},
-		{Room: "x", PIN: "1000000003"}, {Room: "y", PIN: "1000000003"}, {Room: "x", PIN: "1000000003"},
-		{Room: "z", PIN: "1000000004"}, {Room: "z", PIN: "1000000004"},
+		{Room: "x", PIN: "1000000003"},
+		{Room: "y", PIN: "1000000003"},
+		{Room: "x", PIN: "1000000003"},
+		{Room: "z", PIN: "1000000004"},
+		{Room: "z", PIN: "1000000004"},
 	})
 	if ambiguous != 1 || len(known.rooms) != 1 {
 		t.Fatalf("%d ambiguous, %+v", ambiguous, known.rooms)

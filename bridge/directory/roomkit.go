@@ -75,10 +75,8 @@ func NewRoomkit(cfg configs.Roomkit, rules *LiveKit, dial Dial, timeout time.Dur
 				DialContext:            dial,
 				TLSClientConfig:        security,
 				TLSHandshakeTimeout:    timeout,
-				MaxIdleConns:           2,
-				IdleConnTimeout:        30 * time.Second,
+				DisableKeepAlives:      true, // requests are rare, and nothing stays behind
 				MaxResponseHeaderBytes: maxHeader,
-				ForceAttemptHTTP2:      true,
 			},
 			// A redirect would carry token and PIN elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

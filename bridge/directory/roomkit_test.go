@@ -33,7 +33,6 @@ func visio(t *testing.T, h http.HandlerFunc, rules Rules, short time.Duration) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.client.CloseIdleConnections)
 	return NewChain(5*time.Second, l, r)
 }
 
