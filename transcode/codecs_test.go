@@ -362,7 +362,10 @@ func BenchmarkCodecs(b *testing.B) {
 	for _, c := range cases {
 		e, d := c.make(b)
 		payload, buf, frame := make([]byte, 1500), make([]int16, c.rate*120/1000), c.said(b)[c.rate:c.rate+c.rate/50]
-		n := 0
+		n, err := e.Encode(payload, frame)
+		if err != nil {
+			b.Fatal(err)
+		}
 		b.Run(c.name+" encode", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,5 +1,7 @@
 package g722
 
+import "math/bits"
+
 // band is the adaptive predictor and quantizer of one of the two halves of the spectrum, the same in encoder and decoder. The names in the
 // comments are those of G.722's blocks.
 type band struct {
@@ -60,13 +62,9 @@ func (b *band) adapt(d int) {
 	}
 	sz := 0
 	for i := 5; i >= 0; i-- {
-		w := b.b[i] * 32640 >> 15
-		if sameSign(b.d[i], d) {
-			w += gain
-		} else {
-			w -= gain
-		}
-		b.b[i] = saturate(w)
+		// minus is -1 where the signs differ, else 0; no branch, for signs are chance and a processor that guesses them wrong waits.
+		minus := (b.d[i] ^ d) >> (bits.UintSize - 1)
+		b.b[i] = saturate(b.b[i]*32640>>15 + (gain ^ minus) - minus)
 		if i > 0 {
 			b.d[i] = b.d[i-1]
 		} else {
