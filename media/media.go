@@ -16,7 +16,7 @@ import (
 type Frame struct {
 	Codec     *transcode.Codec
 	Payload   []byte
-	Sequence  uint16
+	Sequence  uint16 // comfort noise and telephone-events have numbers, too, and are left out
 	Timestamp uint32 // in units of Codec.ClockRate; a gap stays a gap
 	Marker    bool   // first of a talk spurt
 	Arrival   time.Time

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"passerelle/internal/egress"
 )
@@ -26,6 +27,7 @@ type Ports struct {
 	guard    *egress.Guard
 	min, max int
 	cert     *certificate
+	every    time.Duration // mean time between two RTCP reports
 
 	mu    sync.Mutex
 	next  int
@@ -43,7 +45,7 @@ func NewPorts(guard *egress.Guard, minPort, maxPort int) (*Ports, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Ports{guard: guard, min: first, max: maxPort, cert: cert, taken: map[int]bool{}}
+	p := &Ports{guard: guard, min: first, max: maxPort, cert: cert, every: reportEvery, taken: map[int]bool{}}
 	p.next = first
 	if n := p.pairs(); n > 0 {
 		p.next = first + 2*rand.IntN(n)

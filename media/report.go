@@ -68,7 +68,7 @@ func (s *Stream) readRTCP() {
 
 // interval is the time to the next report, spread so that streams do not report together (RFC 3550, section 6.3.1).
 func (s *Stream) interval() time.Duration {
-	return time.Duration((0.5 + s.reports.random()) * float64(reportEvery))
+	return time.Duration((0.5 + s.reports.random()) * float64(s.ports.every))
 }
 
 // receiveRTCP takes a compound packet from either socket. The far end's address is that of its RTP; its port may be another behind a NAT.

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"passerelle/internal/egress"
 )
 
 func TestReportsToAPlainPeer(t *testing.T) {
@@ -112,16 +113,36 @@ func TestRTCPFromStrangersAndGarbage(t *testing.T) {
 	until(t, "a flood is cut", func() bool { return s.Stats().Flooded > 0 })
 }
 
-func TestReportInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var s Stream
-		for _, x := range []float64{0, 0.5, 0.999} {
-			s.reports.random = func() float64 { return x }
-			if d := s.interval(); d < reportEvery/2 || d > reportEvery*3/2 {
-				t.Errorf("%s", d)
-			}
+func TestReportsByItself(t *testing.T) {
+	ports, err := NewPorts(egress.New(), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports.every = 20 * time.Millisecond
+	s, err := ports.Open(t.Context(), loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	far := newPeer(t, s.LocalAddr())
+	p := params(t, far.addr())
+	p.RTCPMux = true
+	set(t, s, p)
+	for range 3 {
+		if list := read(t, far.receive()); len(list) != 2 {
+			t.Errorf("%v", list)
 		}
-	})
+	}
+}
+
+func TestReportInterval(t *testing.T) {
+	s := Stream{ports: &Ports{every: reportEvery}}
+	for _, x := range []float64{0, 0.5, 0.999} {
+		s.reports.random = func() float64 { return x }
+		if d := s.interval(); d < reportEvery/2 || d > reportEvery*3/2 {
+			t.Errorf("%s", d)
+		}
+	}
 }
 
 func FuzzRTCP(f *testing.F) {
