@@ -20,12 +20,3 @@ func ParseLanguage(s string) (string, error) {
 	}
 	return language, nil
 }
-
-// Choice is the language behind a key, 1 for the first one, as Choose says them.
-func (p *Prompts) Choice(digit byte) (language string, ok bool) {
-	i := int(digit) - '1'
-	if i < 0 || i >= min(len(p.languages), 9) {
-		return "", false
-	}
-	return p.languages[i], true
-}

@@ -8,12 +8,12 @@ type Name string
 // The prompts that every language has. Numbers come besides them, see Prompts.Number.
 const (
 	Welcome        Name = "welcome"
-	ChooseLanguage Name = "choose_language" // "For English, press": a number follows, see Prompts.Choose
+	ChooseLanguage Name = "choose_language" // "For English, press the star key": said in the language that * leads to
 
 	EnterPIN     Name = "enter_pin"
 	NoInput      Name = "no_input"
 	WrongPIN     Name = "wrong_pin"
-	LastTry      Name = "last_try"
+	LastTry      Name = "last_try" // instead of WrongPIN, before the last one
 	TooManyTries Name = "too_many_tries"
 	Goodbye      Name = "goodbye"
 

@@ -56,12 +56,3 @@ func (p *Prompts) Count(language string, n int) []int16 {
 	}
 	return slices.Concat(p.Clip(language, CountBefore), p.Number(language, n), p.Clip(language, CountAfter))
 }
-
-// Choose asks for the language: each of them says which key to press, the default one first.
-func (p *Prompts) Choose() []int16 {
-	var pcm []int16
-	for i, l := range p.languages {
-		pcm = slices.Concat(pcm, p.Clip(l, ChooseLanguage), p.Number(l, i+1), silence(choosePause))
-	}
-	return pcm
-}

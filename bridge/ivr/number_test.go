@@ -1,6 +1,7 @@
 package ivr
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func words(t *testing.T, p *Prompts, language string, n int) string {
 }
 
 func TestNumber(t *testing.T) {
-	p := load(t, "fr", "en")
+	p := builtInPrompts(t)
 	for _, c := range []struct {
 		language string
 		n        int
@@ -75,7 +76,7 @@ func TestNumber(t *testing.T) {
 }
 
 func TestNumberMissing(t *testing.T) {
-	p := load(t, "en")
+	p := &Prompts{languages: []string{"en"}, clips: map[string]map[Name][]int16{"en": maps.Clone(builtInPrompts(t).clips["en"])}}
 	for _, c := range []struct{ without, n, missing int }{
 		{5, 25, 5}, {5, 205, 5}, {200, 299, 200}, {0, 0, 0}, {20, 21, 21},
 	} {
@@ -94,7 +95,7 @@ func TestNumberMissing(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	p := load(t, "fr", "en")
+	p := builtInPrompts(t)
 	for _, language := range p.Languages() {
 		if !slices.Equal(p.Count(language, 1), p.Clip(language, CountOne)) {
 			t.Errorf("%s: one participant is not said as one", language)
@@ -104,21 +105,6 @@ func TestCount(t *testing.T) {
 			if !slices.Equal(p.Count(language, n), want) {
 				t.Errorf("%s: %d participants", language, n)
 			}
-		}
-	}
-}
-
-func TestChoose(t *testing.T) {
-	p := load(t, "en", "fr")
-	want := slices.Concat(p.Clip("en", ChooseLanguage), p.Number("en", 1), silence(choosePause), p.Clip("fr", ChooseLanguage), p.Number("fr", 2), silence(choosePause))
-	if !slices.Equal(p.Choose(), want) {
-		t.Error("it does not say each language with its own key")
-	}
-	for key := range 256 {
-		got, ok := p.Choice(byte(key))
-		want := map[byte]string{'1': "en", '2': "fr"}[byte(key)]
-		if got != want || ok != (want != "") {
-			t.Errorf("key %q chooses %q, %v, want %q", byte(key), got, ok, want)
 		}
 	}
 }

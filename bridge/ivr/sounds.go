@@ -7,8 +7,6 @@ import (
 	"passerelle/transcode"
 )
 
-const choosePause = 400 * time.Millisecond // between two languages
-
 // note is one tone of a sound: several frequencies at once, which rises and falls without a click.
 type note struct {
 	at, rise, fall time.Duration // it sounds from at until at+rise+fall
@@ -53,7 +51,7 @@ func KeyClick() []int16 {
 
 // play mixes notes into PCM at transcode.Rate, in whole frames.
 func play(length time.Duration, notes ...note) []int16 {
-	pcm := silence(length)
+	pcm := wholeFrames(make([]int16, samples(length)))
 	for _, n := range notes {
 		start, rise, fall := samples(n.at), samples(n.rise), samples(n.fall)
 		peak := math.MaxInt16 * math.Pow(10, n.level/20)
@@ -70,7 +68,5 @@ func play(length time.Duration, notes ...note) []int16 {
 	}
 	return pcm
 }
-
-func silence(length time.Duration) []int16 { return wholeFrames(make([]int16, samples(length))) }
 
 func samples(d time.Duration) int { return int(d * transcode.Rate / time.Second) }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the spoken prompts: one <language>/<name>.wav (16 kHz, mono, 16 bit) for each line "name<TAB>text" of <language>.txt.
-# usage: make.sh [language…]    needs espeak-ng and sox
+# Needs espeak-ng and sox. The same texts give the same files; made-from.sha256 lets a test see when a text was changed and they were not.
 set -eu
+export LC_ALL=C
 cd "$(dirname "$0")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,19 +20,22 @@ voice() {
 clip() {
 	text=$1 file=$2
 	shift 2
-	espeak-ng "$@" -w "$work/raw.wav" -- "$text"
-	sox -v 0.5 "$work/raw.wav" -r 16000 "$work/cut.wav" highpass 90 \
+	espeak-ng -b 1 "$@" -w "$work/raw.wav" -- "$text"
+	sox -D -v 0.5 "$work/raw.wav" -r 16000 "$work/cut.wav" highpass 90 \
 		silence 1 0.01 0.5% fade t 0.005 reverse silence 1 0.01 0.5% fade t 0.02 reverse pad 0.02 0.08
 	gain=$(sox "$work/cut.wav" -n stats 2>&1 |
 		awk '/^Pk lev/ { p = -3 - $NF } /^RMS lev/ { r = -20 - $NF } END { printf "%.2f", (p < r ? p : r) }')
 	sox -D "$work/cut.wav" -b 16 "$file" gain "$gain"
 }
 
-for language in ${*:-fr en}; do
-	mkdir -p "$language"
+for table in *.txt; do
+	language=${table%.txt}
+	rm -rf "$language"
+	mkdir "$language"
 	while IFS="$(printf '\t')" read -r name text; do
 		# shellcheck disable=SC2046 # options are words
 		clip "$text" "$language/$name.wav" $(voice "$language")
-	done <"$language.txt"
+	done <"$table"
 	echo "$language: $(ls "$language" | wc -l) prompts, $(du -sk "$language" | cut -f1) KiB"
 done
+sha256sum make.sh ./*.txt >made-from.sha256
