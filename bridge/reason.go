@@ -23,6 +23,7 @@ var (
 	ErrMediaTimeout = errors.New("no media from the caller any more")
 	ErrSignalling   = errors.New("the caller's signalling failed")
 	ErrMaxDuration  = errors.New("the call reached its longest duration")
+	ErrStopped      = errors.New("the node was stopped at once")
 	ErrInternal     = errors.New("internal error")
 )
 
@@ -53,6 +54,7 @@ func Label(reason error) string {
 		{ErrMediaTimeout, "media_timeout"},
 		{ErrSignalling, "signalling"},
 		{ErrMaxDuration, "max_duration"},
+		{ErrStopped, "stopped"},
 	} {
 		if errors.Is(reason, l.err) {
 			return l.label

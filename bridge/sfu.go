@@ -10,8 +10,9 @@ import (
 
 // SFU joins rooms of the sovereign side. Implemented by livekit.Client.
 type SFU interface {
-	// Join enters a room as one participant and returns when the SFU has taken it in.
-	Join(ctx context.Context, j Join) (Session, error)
+	// Join enters a room as one participant and returns when the SFU has taken it in, with those who are there already (without this one).
+	// They are not told again as events.
+	Join(ctx context.Context, j Join) (s Session, present []Participant, err error)
 }
 
 // Join says who enters which room, and what for.
@@ -20,6 +21,7 @@ type Join struct {
 	Identity   string // unique in the room; holds no number
 	Name       string
 	Attributes map[string]string
+	Phone      bool // told to the room as a telephone: kind SIP
 	Hidden     bool // seen by nobody: the listener of a node
 	Publish    bool // may publish audio and data
 	Subscribe  bool // may hear
@@ -38,6 +40,10 @@ type Session interface {
 	// Leave ends the session and returns when nothing of it is left.
 	Leave()
 }
+
+// AudioLevelID is the id of the header extension in which WriteRTP takes the level of each packet (RFC 6464). The SFU tells who speaks by it alone. A
+// packet without it counts as speech of middling loudness, because silence is not sent.
+const AudioLevelID = 1
 
 // Track is a published audio track: Opus, 48 kHz clock. Implemented by livekit.Track.
 type Track interface {
@@ -79,7 +85,7 @@ type Participant struct {
 	SID, Identity, Name string
 	Phone               bool // kind SIP
 	Hidden              bool // not to be counted: hidden, an agent, or an egress
-	CanPublish          bool
+	CanPublish          bool // may publish a microphone: a host can take that away and give it back
 	Attributes          map[string]string
 	Tracks              []TrackInfo
 }

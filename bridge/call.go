@@ -1,0 +1,190 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"passerelle/bridge/ivr"
+	"passerelle/transcode/mix"
+)
+
+// call is one caller's way through the house. One goroutine runs it: run and what it calls own every field.
+type call struct {
+	node *Node
+	log  *slog.Logger
+	leg  Leg
+	who  Caller
+	lang string
+
+	audio Audio
+	ears  *mix.Output // what the caller hears
+	mouth *uplink     // what the caller says
+	dedup ivr.Dedup   // a digit that comes two ways is one
+	tones chan byte   // digits heard in the sound itself
+	ref   RoomRef
+	chain string // of codecs, kept for the record
+	began time.Time
+	state atomic.Int32 // for those who count calls
+}
+
+// state is how far a call has come.
+type state int32
+
+const (
+	ringing state = iota
+	asking        // for the PIN
+	joining       // the room is being entered
+	talking
+	ending
+)
+
+func (s state) String() string {
+	return [...]string{"ringing", "asking", "joining", "talking", "ending"}[s]
+}
+
+func newCall(n *Node, leg Leg) *call {
+	who := leg.Caller()
+	c := &call{node: n, leg: leg, who: who, lang: who.Language, tones: make(chan byte, 16), began: time.Now()}
+	c.log = n.Log.With("call", who.CallID)
+	if c.lang == "" {
+		c.lang = n.IVR.Language
+	}
+	return c
+}
+
+// run is the life of every call. It returns the reason for which the call ends; nil is the caller's own wish.
+func (c *call) run(ctx context.Context) error {
+	if err := c.node.admit(c); err != nil {
+		return err
+	}
+	defer c.node.release(c)
+	ctx, stop := c.limit(ctx)
+	defer stop()
+
+	if err := c.leg.Ring(ctx); err != nil {
+		return err
+	}
+	if err := c.answer(ctx); err != nil {
+		return err
+	}
+	defer c.silence()
+
+	c.enterState(asking)
+	ref, err := c.findRoom(ctx)
+	if err != nil {
+		return c.farewell(ctx, err)
+	}
+	c.enterState(joining)
+	stay, err := c.enter(ctx, ref)
+	if err != nil {
+		return c.farewell(ctx, err)
+	}
+	c.enterState(talking)
+	err = stay.converse(ctx)
+	stay.leave()
+	return c.farewell(ctx, err)
+}
+
+func (c *call) enterState(s state) { c.state.Store(int32(s)) }
+
+// since is how long the call has lasted.
+func (c *call) since() time.Duration { return time.Since(c.began) }
+
+// limit bounds the call's duration.
+func (c *call) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.node.Calls.MaxDuration <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, c.node.Calls.MaxDuration, ErrMaxDuration)
+}
+
+// answer takes the call and opens its ears and mouth: the caller hears the lobby, which is silent, and nobody hears the caller.
+func (c *call) answer(ctx context.Context) error {
+	audio, err := c.leg.Answer(ctx)
+	if err != nil {
+		return err
+	}
+	c.audio = audio
+	if c.ears, err = mix.NewOutput(audio.Codec(), audio); err != nil {
+		return fmt.Errorf("%w: %w", ErrInternal, err)
+	}
+	c.ears.Attach(c.node.lobby, nil)
+	c.mouth = newUplink(c.log, c.node.metrics, c.tones)
+	audio.SetSink(c.mouth)
+	c.node.metrics.answered.Inc()
+	return nil
+}
+
+// silence closes what answer opened.
+func (c *call) silence() {
+	c.chain = c.mouth.chain() + " | " + c.ears.Chain()
+	c.audio.SetSink(nil)
+	c.mouth.close()
+	c.ears.Close()
+}
+
+// farewell tells the caller why the call ends, when there is something to tell and somebody to hear it, and hands the reason on.
+func (c *call) farewell(ctx context.Context, reason error) error {
+	c.enterState(ending)
+	name, ok := spokenReason(reason)
+	if !ok {
+		return reason
+	}
+	// The call's own context may have ended: that can be the reason. The announcement gets a little time of its own.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), farewellTime)
+	defer stop()
+	_ = c.announce(ctx, name)
+	return reason
+}
+
+// farewellTime bounds the last announcement of a call.
+const farewellTime = 10 * time.Second
+
+// spokenReason is what is said to a caller whose call ends for a reason.
+func spokenReason(reason error) (ivr.Name, bool) {
+	for _, s := range [...]struct {
+		err  error
+		name ivr.Name
+	}{
+		{ErrBadPIN, ivr.TooManyTries},
+		{ErrGuessing, ivr.TooManyTries},
+		{ErrNoPIN, ivr.NoInput},
+		{ErrDirectory, ivr.DirectoryUnavailable},
+		{ErrE2EE, ivr.RefusedE2EE},
+		{ErrSFU, ivr.SFUUnavailable},
+		{ErrRemoved, ivr.Removed},
+		{ErrRoomEnded, ivr.RoomEnded},
+		{ErrDraining, ivr.Goodbye},
+		{ErrMaxDuration, ivr.Goodbye},
+	} {
+		if errors.Is(reason, s.err) {
+			return s.name, true
+		}
+	}
+	return "", false
+}
+
+// logEnd writes the one line that an operator reads about a call.
+func (c *call) logEnd(reason error) {
+	level, attrs := slog.LevelInfo, []any{"reason", Label(reason), "duration", c.since().Round(time.Millisecond)}
+	if reason != nil && !errors.Is(reason, ErrHungUp) {
+		attrs = append(attrs, "detail", reason.Error())
+	}
+	if errors.Is(reason, ErrInternal) {
+		level = slog.LevelError
+	}
+	if c.ref.Name != "" {
+		attrs = append(attrs, "room", c.ref.Name)
+	}
+	if c.audio != nil {
+		s := c.audio.Stats()
+		attrs = append(attrs, "codec", c.audio.Codec().Name, "encryption", s.Encryption, "chain", c.chain,
+			"received", s.PacketsReceived, "lost", s.Lost, "jitter", s.Jitter, "sent", s.PacketsSent,
+			"far_lost", s.FarLost, "far_jitter", s.FarJitter, "round_trip", s.RoundTrip)
+	}
+	c.log.Log(context.Background(), level, "call ended", attrs...)
+}

@@ -1,0 +1,117 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"passerelle/bridge/ivr"
+	"passerelle/transcode/mix"
+)
+
+// findRoom greets the caller and asks for the PIN until a room has it, three times at most (ivr.pin_tries), and slows down those who guess.
+// A caller who knows the way types at once: every announcement can be cut short by the first digit.
+func (c *call) findRoom(ctx context.Context) (RoomRef, error) {
+	intro := ivr.Welcome
+	for try := 1; ; try++ {
+		pin, err := c.askPIN(ctx, intro)
+		if err != nil {
+			return RoomRef{}, err
+		}
+		ref, err := c.lookUp(ctx, pin)
+		if err == nil || !errors.Is(err, ErrBadPIN) {
+			return ref, err
+		}
+		c.node.metrics.wrongPINs.Inc()
+		c.log.Info("wrong PIN", "try", try)
+		if try >= c.node.IVR.PINTries {
+			return RoomRef{}, err
+		}
+		intro = ivr.WrongPIN
+		if try == c.node.IVR.PINTries-1 {
+			intro = ivr.LastTry
+		}
+	}
+}
+
+// lookUp asks the directory, after the wait that wrong PINs of this source have earned. A look-up that takes long is announced.
+func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
+	delay := c.node.guesses.Delay(c.who.Source)
+	if !c.node.guesses.Try(c.who.Source) {
+		return RoomRef{}, ErrGuessing
+	}
+	var ref RoomRef
+	err := c.during(ctx, func(ctx context.Context) (err error) {
+		wait := time.AfterFunc(patience, func() { c.say(ivr.Connecting) })
+		defer wait.Stop()
+		if err := sleep(ctx, delay); err != nil {
+			return err
+		}
+		ref, err = c.node.Directory.Find(ctx, pin.Reveal())
+		return err
+	})
+	if !errors.Is(err, ErrBadPIN) {
+		c.node.guesses.Right(c.who.Source)
+	}
+	return ref, err
+}
+
+// patience is how long a caller waits in silence.
+const patience = 1500 * time.Millisecond
+
+// askPIN says intro, asks for a PIN and collects it. A star before the first digit changes the language.
+func (c *call) askPIN(ctx context.Context, intro ivr.Name) (ivr.PIN, error) {
+	question := c.ask(intro)
+	collect := ivr.NewCollector(c.node.IVR.PINLength)
+	d, err := c.digit(ctx, question.Done(), nil)
+	for err == nil {
+		switch {
+		case d == '*' && collect.Len() == 0 && len(c.node.IVR.Languages) > 1:
+			c.ears.Hush()
+			c.lang = c.nextLanguage()
+			question = c.ask(ivr.Welcome)
+			d, err = c.digit(ctx, question.Done(), nil)
+			continue
+		case d != 0:
+			c.ears.Hush()
+			if pin, complete := collect.Press(d); complete {
+				return pin, nil
+			}
+		}
+		timer := time.NewTimer(c.node.IVR.PINTimeout)
+		d, err = c.digit(ctx, nil, timer.C)
+		timer.Stop()
+		if err == nil && d == 0 {
+			return ivr.PIN{}, ErrNoPIN
+		}
+	}
+	return ivr.PIN{}, err
+}
+
+// ask says intro and the question for the PIN; a caller whose trunk names no language is offered the next one, in that language.
+func (c *call) ask(intro ivr.Name) *mix.Playback {
+	last := c.say(intro, ivr.EnterPIN)
+	if c.who.Language == "" && len(c.node.IVR.Languages) > 1 {
+		last = c.ears.Play(c.node.Prompts.Clip(c.nextLanguage(), ivr.ChooseLanguage), mix.PlayOptions{})
+	}
+	return last
+}
+
+// nextLanguage is the one that a star leads to.
+func (c *call) nextLanguage() string {
+	languages := c.node.IVR.Languages
+	return languages[(slices.Index(languages, c.lang)+1)%len(languages)]
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,210 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"passerelle/bridge/ivr"
+	"passerelle/transcode"
+	"passerelle/transcode/mix"
+	"passerelle/transcode/playout"
+)
+
+// room is a room of the SFU in which calls of this node are. The node listens to it once, hidden, for all of them, and mixes it once. Legs of
+// the room on this node hear each other through the mixer, without going through the SFU.
+type room struct {
+	name    string
+	node    *Node
+	mixer   *mix.Mixer
+	session Session // the hidden listener's
+	chimes  *chimes
+
+	ready chan struct{} // closed when the listener is in, or failed is set
+	refs  int           // guarded by rooms.mu
+
+	mu      sync.Mutex
+	people  map[string]Participant // by identity; hidden ones are not here
+	own     map[string]bool        // identities of this node's legs
+	heard   map[string]*heard      // by track
+	members map[chan struct{}]bool // told when people or failed change
+	failed  error
+}
+
+// heard is one track of the SFU in the mix.
+type heard struct {
+	buffer *playout.Buffer
+	input  *mix.Input
+}
+
+// join brings the hidden listener in. It closes ready.
+func (r *room) join(ctx context.Context) {
+	defer close(r.ready)
+	session, present, err := r.node.SFU.Join(ctx, Join{
+		Room: r.name, Identity: "listener-" + newIdentity(), Name: "Passerelle", Hidden: true, Subscribe: true,
+	})
+	if err != nil {
+		r.failed = err
+		return
+	}
+	r.session = session
+	for _, p := range present {
+		r.arrive(p, false)
+	}
+	r.node.Clock.Add(r.mixer)
+	go r.listen()
+}
+
+// listen follows the room until its session ends.
+func (r *room) listen() {
+	reason := fmt.Errorf("%w: its session ended", ErrSFU)
+	for e := range r.session.Events() {
+		switch e.Kind {
+		case ParticipantChanged:
+			r.arrive(e.Participant, true)
+		case ParticipantLeft:
+			r.depart(e.Participant.Identity)
+		case SessionEnded:
+			if e.Reason != nil {
+				reason = e.Reason
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = reason
+	r.tell()
+}
+
+// leave takes the listener out and lets go of the mixer. Nobody uses the room any more.
+func (r *room) leave() {
+	if r.session == nil {
+		return
+	}
+	r.session.Leave()
+	r.node.Clock.Remove(r.mixer)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for sid := range r.heard {
+		r.forget(sid)
+	}
+}
+
+// arrive takes in a participant who came or changed, and subscribes to what they say. ring: the room hears somebody new come.
+func (r *room) arrive(p Participant, ring bool) {
+	if p.Hidden {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, known := r.people[p.Identity]
+	r.people[p.Identity] = p
+	if ring && !known {
+		r.chimes.play(ivr.EntryChime())
+	}
+	if !r.own[p.Identity] {
+		r.follow(old, p)
+	}
+	r.tell()
+}
+
+// follow subscribes to a participant's new audio tracks and forgets those that are gone.
+func (r *room) follow(old, now Participant) {
+	has := map[string]bool{}
+	for _, t := range now.Tracks {
+		has[t.SID] = true
+		if _, ok := r.heard[t.SID]; ok || !t.Audio || t.Encrypted {
+			continue
+		}
+		buffer, err := playout.New(opusCodec(), playout.Config{})
+		if err != nil {
+			r.node.Log.Error("cannot hear a track", "room", r.name, "error", err)
+			continue
+		}
+		r.heard[t.SID] = &heard{buffer: buffer, input: r.mixer.AddSource(buffer)}
+		if err := r.session.Subscribe(t.SID, buffer); err != nil {
+			r.node.Log.Warn("cannot subscribe to a track", "room", r.name, "error", err)
+		}
+	}
+	for _, t := range old.Tracks {
+		if !has[t.SID] {
+			r.forget(t.SID)
+		}
+	}
+}
+
+// forget takes a track out of the mix.
+func (r *room) forget(sid string) {
+	h, ok := r.heard[sid]
+	if !ok {
+		return
+	}
+	delete(r.heard, sid)
+	_ = r.session.Subscribe(sid, nil)
+	r.mixer.Remove(h.input)
+	h.buffer.Close()
+}
+
+// depart lets a participant go.
+func (r *room) depart(identity string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.people[identity]
+	if !ok {
+		return
+	}
+	delete(r.people, identity)
+	for _, t := range p.Tracks {
+		r.forget(t.SID)
+	}
+	r.chimes.play(ivr.ExitChime())
+	r.tell()
+}
+
+// watch has changed told of every change of the room, until unwatch. A change that finds it full is not lost: the reader looks at all there is.
+func (r *room) watch(identity string, changed chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own[identity] = true
+	r.members[changed] = true
+}
+
+func (r *room) unwatch(identity string, changed chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.own, identity)
+	delete(r.members, changed)
+}
+
+// tell wakes those who watch. r.mu is held.
+func (r *room) tell() {
+	for changed := range r.members {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// state says how many people are in the room, and why it cannot be used any more, if so.
+func (r *room) state() (people int, failed error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != nil {
+		return len(r.people), r.failed
+	}
+	for _, p := range r.people {
+		for _, t := range p.Tracks {
+			if t.Encrypted {
+				return len(r.people), ErrE2EE
+			}
+		}
+	}
+	return len(r.people), nil
+}
+
+// opusCodec is what every track of the SFU carries.
+func opusCodec() transcode.Codec {
+	c, _ := transcode.Lookup("opus", transcode.Rate)
+	return c
+}

@@ -1,0 +1,111 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"passerelle/bridge/ivr"
+	"passerelle/transcode/mix"
+)
+
+// say begins to speak to the caller, after what is being said already, and returns at once.
+func (c *call) say(names ...ivr.Name) *mix.Playback {
+	var last *mix.Playback
+	for _, name := range names {
+		last = c.ears.Play(c.node.Prompts.Clip(c.lang, name), mix.PlayOptions{Duck: duck})
+	}
+	return last
+}
+
+// duck is how much quieter the room gets while the caller is spoken to, in dB.
+const duck = 12
+
+// announce speaks to the caller and returns when all is said, or with the reason when the call ends before.
+func (c *call) announce(ctx context.Context, names ...ivr.Name) error {
+	said := c.say(names...)
+	for {
+		select {
+		case <-said.Done():
+			return nil
+		default:
+		}
+		if _, err := c.digit(ctx, said.Done(), nil); err != nil {
+			return err
+		}
+	}
+}
+
+// digit waits for one digit of the caller's, whichever way it comes. It answers 0 when done is closed or timer fires before, and the reason
+// when the call ends.
+func (c *call) digit(ctx context.Context, done <-chan struct{}, timer <-chan time.Time) (byte, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-done:
+			return 0, nil
+		case <-timer:
+			return 0, nil
+		case d := <-c.tones:
+			if c.dedup.Accept("tone", d, time.Now()) {
+				return d, nil
+			}
+		case e, ok := <-c.leg.Events():
+			if !ok {
+				return 0, ErrHungUp
+			}
+			if d, err := c.heed(e); d != 0 || err != nil {
+				return d, err
+			}
+		}
+	}
+}
+
+// heed does what every phase of a call does with an event of the leg: it keeps hold and codec, and hands on digits and the end.
+func (c *call) heed(e Event) (byte, error) {
+	switch e.Kind {
+	case Digit:
+		if c.dedup.Accept(e.Way, e.Digit, time.Now()) {
+			return e.Digit, nil
+		}
+	case Hold:
+		c.log.Debug("hold", "held", e.Held)
+		c.ears.SetHeld(e.Held)
+	case Updated:
+		c.log.Debug("codec changed", "codec", c.audio.Codec().Name)
+		if err := c.ears.SetCodec(c.audio.Codec()); err != nil {
+			return 0, err
+		}
+	case Ended:
+		if e.Reason == nil {
+			return 0, ErrHungUp
+		}
+		return 0, e.Reason
+	}
+	return 0, nil
+}
+
+// during runs f while the caller waits, and ends it when the call ends. Digits typed meanwhile are dropped. f must return soon when its
+// context ends.
+func (c *call) during(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var result error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result = f(ctx)
+	}()
+	for {
+		if _, err := c.digit(ctx, done, nil); err != nil {
+			stop(err)
+			<-done
+			return err
+		}
+		select {
+		case <-done:
+			return result
+		default:
+		}
+	}
+}

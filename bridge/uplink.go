@@ -1,0 +1,301 @@
+package bridge
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"passerelle/media"
+	"passerelle/transcode"
+	"passerelle/transcode/opus"
+	"passerelle/transcode/tone"
+	"passerelle/transcode/vad"
+)
+
+// uplink takes what a caller says to the room: packet → decode → speech? → Opus → SFU, all in the call that delivers the packet. There is no
+// jitter buffer on this way, because every receiver has its own: timestamps are kept, a gap stays a gap, and lost packets stay visible as lost.
+// Opus passes through as it is. The other legs of the room on this node hear the same packets through a playout buffer in front of the mixer.
+type uplink struct {
+	log     *slog.Logger
+	metrics *metrics
+	tones   chan<- byte // digits heard in the sound; nil when the leg sends them otherwise
+
+	mu     sync.Mutex
+	track  Track      // nil before the room
+	local  media.Sink // nil before the room: the playout buffer of the room's mixer
+	muted  bool
+	held   bool
+	closed bool
+
+	codec    transcode.Codec
+	decoder  transcode.Decoder
+	detector *tone.Detector
+	speech   *vad.Detector
+	encoder  *opus.Encoder
+	frame    []int16 // one frame of 20 ms at the codec's rate, being filled
+	filled   int
+	start    uint32 // timestamp of the frame's first sample, 48 kHz
+	history  [lookBack]spoken
+	waiting  int // how many frames of history there are
+	talking  bool
+	silent   int // frames since the last packet
+
+	pcm     []int16
+	payload []byte
+	packet  rtp.Packet
+	clock   timeline
+}
+
+// spoken is one frame that was not sent because nothing spoke in it, kept for the case that the next one begins a word.
+type spoken struct {
+	pcm   []int16
+	start uint32
+}
+
+const (
+	// lookBack is how many frames before the detected start of speech are sent, so that no word loses its beginning: 60 ms.
+	lookBack = 3
+	// keepAlive is how many silent frames pass between two packets of silence, as Opus DTX has it: 400 ms.
+	keepAlive = 20
+	// longestPacket is 120 ms at 48 kHz: RFC 6716, section 3.1, allows no more.
+	longestPacket = transcode.Rate * 120 / 1000
+)
+
+func newUplink(log *slog.Logger, m *metrics, tones chan<- byte) *uplink {
+	return &uplink{
+		log: log, metrics: m, tones: tones,
+		pcm:     make([]int16, longestPacket),
+		payload: make([]byte, 1275),
+		clock:   timeline{out: rand.Uint32(), sequence: uint16(rand.Uint32())},
+	}
+}
+
+// open lets the caller be heard: by the room through track, by the legs of this node through local.
+func (u *uplink) open(track Track, local media.Sink) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.track, u.local = track, local
+	u.clock.marker = true
+	// A subscriber learns of a track by its first packet.
+	u.write(silence[:], u.clock.advance(transcode.FrameSamples))
+}
+
+// shut ends what open began.
+func (u *uplink) shut() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.track, u.local = nil, nil
+}
+
+// mute lets nothing of the caller through, or again.
+func (u *uplink) mute(muted bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.muted = muted
+	u.rest()
+}
+
+// hold drops what a caller's side sends while it holds the call: that is its waiting music.
+func (u *uplink) hold(held bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.held = held
+	u.rest()
+}
+
+// close lets go of decoders and encoders. Later packets are dropped.
+func (u *uplink) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	u.release()
+}
+
+// chain tells an operator what happens to a caller's voice.
+func (u *uplink) chain() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.codec.Name == "":
+		return "nothing heard"
+	case strings.EqualFold(u.codec.Name, "opus"):
+		return "opus → SFU"
+	}
+	return fmt.Sprintf("%s → %d kHz → opus → SFU", u.codec.Name, u.codec.SampleRate/1000)
+}
+
+// WriteFrame is media.Sink.
+func (u *uplink) WriteFrame(f *media.Frame) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return
+	}
+	if !f.Codec.Is(u.codec) || u.codec.Name == "" {
+		if err := u.setCodec(*f.Codec); err != nil {
+			u.log.Error("cannot take this codec", "codec", f.Codec.Name, "error", err)
+			return
+		}
+	}
+	heard := u.track != nil && !u.muted && !u.held
+	if heard {
+		u.local.WriteFrame(f)
+	}
+	if u.decoder == nil {
+		u.pass(f, heard)
+		return
+	}
+	n, err := u.decoder.Decode(u.pcm, f.Payload)
+	if err != nil {
+		u.metrics.undecodable.Inc()
+		return
+	}
+	pcm := u.pcm[:n]
+	if u.detector != nil {
+		if d, ok := u.detector.Detect(pcm); ok {
+			select {
+			case u.tones <- d:
+			default: // nobody types sixteen digits before the call has read one
+			}
+		}
+	}
+	ticks := uint32(transcode.Rate / u.codec.SampleRate)
+	at, lost := u.clock.place(f, len(pcm)*int(ticks))
+	if heard {
+		u.take(pcm, at, ticks, lost)
+		u.metrics.uplinkDelay.Observe(time.Since(f.Arrival).Seconds())
+	}
+}
+
+// pass sends an Opus packet as it came. What was lost before it leaves the same hole in the sequence numbers.
+func (u *uplink) pass(f *media.Frame, heard bool) {
+	samples, err := opus.Duration(f.Payload)
+	if err != nil {
+		u.metrics.undecodable.Inc()
+		return
+	}
+	at, lost := u.clock.place(f, samples)
+	if !heard {
+		return
+	}
+	u.clock.sequence += uint16(lost)
+	u.clock.marker = u.clock.marker || f.Marker
+	u.write(f.Payload, at)
+}
+
+// setCodec makes what the new codec needs.
+func (u *uplink) setCodec(c transcode.Codec) (err error) {
+	u.release()
+	u.codec = c
+	if strings.EqualFold(c.Name, "opus") {
+		return nil
+	}
+	if u.decoder, err = c.NewDecoder(); err != nil {
+		return err
+	}
+	if u.encoder, err = opus.NewEncoder(c.SampleRate, opus.Options{Complexity: 5, FEC: true, Loss: 5}); err != nil {
+		return err
+	}
+	if u.speech, err = vad.New(c.SampleRate); err != nil {
+		return err
+	}
+	if u.tones != nil {
+		u.detector = tone.NewDetector(c.SampleRate)
+	}
+	samples := c.SampleRate / 50
+	u.frame = make([]int16, samples)
+	for i := range u.history {
+		u.history[i].pcm = make([]int16, samples)
+	}
+	u.filled, u.waiting, u.talking = 0, 0, false
+	return nil
+}
+
+// release lets go of the old codec's parts.
+func (u *uplink) release() {
+	u.decoder, u.encoder, u.speech, u.detector = nil, nil, nil, nil
+}
+
+// rest forgets the frames that are under way.
+func (u *uplink) rest() { u.filled, u.waiting, u.talking = 0, 0, false }
+
+// take cuts a packet's samples, which begin at the timestamp at and last ticks each, into frames of 20 ms and says them. lost packets came
+// before it.
+func (u *uplink) take(pcm []int16, at, ticks uint32, lost int) {
+	if lost > 0 || at != u.start+uint32(u.filled)*ticks {
+		u.filled = 0 // a gap: what began before it is not glued to what comes after it
+		if u.talking {
+			u.clock.sequence += uint16(lost)
+		}
+	}
+	for len(pcm) > 0 {
+		if u.filled == 0 {
+			u.start = at
+		}
+		n := copy(u.frame[u.filled:], pcm)
+		pcm, at, u.filled = pcm[n:], at+uint32(n)*ticks, u.filled+n
+		if u.filled == len(u.frame) {
+			u.filled = 0
+			u.say()
+		}
+	}
+}
+
+// say sends the full frame when there is speech in it, together with the frames before that a word may have begun in.
+func (u *uplink) say() {
+	if !u.speech.Speech(u.frame) {
+		u.talking = false
+		if u.silent++; u.silent >= keepAlive {
+			u.write(silence[:], u.start)
+		}
+		if u.waiting == lookBack {
+			first := u.history[0]
+			copy(u.history[:], u.history[1:])
+			u.history[lookBack-1] = first
+			u.waiting--
+		}
+		copy(u.history[u.waiting].pcm, u.frame)
+		u.history[u.waiting].start = u.start
+		u.waiting++
+		return
+	}
+	u.clock.marker = u.clock.marker || !u.talking
+	u.talking = true
+	for i := range u.waiting {
+		u.encode(u.history[i].pcm, u.history[i].start)
+	}
+	u.waiting = 0
+	u.encode(u.frame, u.start)
+}
+
+// encode sends one frame.
+func (u *uplink) encode(pcm []int16, start uint32) {
+	n, err := u.encoder.Encode(u.payload, pcm)
+	if err != nil {
+		u.metrics.undecodable.Inc()
+		return
+	}
+	u.write(u.payload[:n], start)
+}
+
+// write sends one Opus packet.
+func (u *uplink) write(payload []byte, timestamp uint32) {
+	u.silent = 0
+	u.clock.sequence++
+	u.packet.Header.SequenceNumber = u.clock.sequence
+	u.packet.Header.Timestamp = timestamp
+	u.packet.Header.Marker = u.clock.marker
+	u.packet.Payload = payload
+	u.clock.marker = false
+	if err := u.track.WriteRTP(&u.packet); err != nil {
+		u.metrics.uplinkDropped.Inc() // the SFU is away: the session says so itself, in its own events
+	}
+}
+
+// silence is 20 ms of Opus that says nothing: CELT, full band, mono, no data (RFC 6716, section 3.1).
+var silence = [3]byte{0xf8, 0xff, 0xfe}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"passerelle/admin"
+	"passerelle/bridge"
+	"passerelle/bridge/directory"
+	"passerelle/bridge/ivr"
+	"passerelle/configs"
+	"passerelle/internal/egress"
+	"passerelle/media"
+	"passerelle/sip"
+	"passerelle/transcode/mix"
+	"passerelle/webrtc/livekit"
+)
+
+// gateway is a node, put together from its configuration.
+type gateway struct {
+	cfg   configs.Config
+	log   *slog.Logger
+	sfu   *livekit.Client
+	clock *mix.Clock
+	node  *bridge.Node
+	sip   *sip.Server
+	admin *admin.Server
+
+	calls    context.Context // of every call
+	endCalls context.CancelCauseFunc
+}
+
+// newGateway makes a gateway. Nothing is listened to before run, but the media port towards the SFU is open: close it with run.
+func newGateway(cfg configs.Config, log *slog.Logger) (*gateway, error) {
+	g := &gateway{cfg: cfg, log: log, clock: mix.NewClock(runtime.GOMAXPROCS(0))}
+	g.calls, g.endCalls = context.WithCancelCause(context.Background())
+	guard, err := newGuard(cfg)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	prompts, err := ivr.Load(cfg.IVR.PromptsDir, languages(cfg.IVR))
+	if err != nil {
+		return nil, err
+	}
+	ports, err := media.NewPorts(guard, cfg.Media.PortMin, cfg.Media.PortMax)
+	if err != nil {
+		return nil, err
+	}
+	if g.sfu, err = livekit.New(cfg.LiveKit, guard, log); err != nil {
+		return nil, err
+	}
+	rooms, err := directory.New(cfg.Directory, rules{g.sfu}, guard.DialContext, log)
+	if err != nil {
+		return nil, errors.Join(err, g.sfu.Close())
+	}
+	g.node = bridge.NewNode(bridge.Options{
+		Calls: cfg.Calls, IVR: cfg.IVR, SFU: g.sfu, Directory: rooms, Prompts: prompts, Clock: g.clock, Log: log, Registry: registry,
+	})
+	g.sip, err = sip.New(cfg.SIP, sip.Deps{
+		Guard: guard, Ports: ports, Log: log, Metrics: registry, Calls: cfg.Calls, Media: cfg.Media,
+		Handler: func(_ context.Context, leg *sip.Leg) { g.node.Take(g.calls, leg) },
+	})
+	if err != nil {
+		return nil, errors.Join(err, g.sfu.Close())
+	}
+	observe(registry, guard, ports)
+	g.admin = admin.New(cfg.HTTP, guard, registry, g.ready, log)
+	return g, nil
+}
+
+// languages lists those of the prompts, the default one first.
+func languages(cfg configs.IVR) []string { return append([]string{cfg.Language}, cfg.Languages...) }
+
+// newGuard permits the networks of egress.networks and of the trunks, besides the machine's own.
+func newGuard(cfg configs.Config) (*egress.Guard, error) {
+	names := cfg.Egress.Networks
+	for _, t := range cfg.SIP.Trunks {
+		names = append(append(names, t.Addresses...), t.MediaNetworks...)
+	}
+	networks := make([]netip.Prefix, 0, len(names))
+	for _, name := range names {
+		p, err := egress.ParseNetwork(name)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, p)
+	}
+	return egress.New(networks...), nil
+}
+
+// observe adds the counters of packages that know nothing of Prometheus.
+func observe(r prometheus.Registerer, guard *egress.Guard, ports *media.Ports) {
+	r.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "passerelle_egress_denied_total", Help: "Destinations that were refused because no network list permits them.",
+		}, func() float64 { return float64(guard.Denied()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "passerelle_rtp_ports", Help: "Pairs of RTP ports in use.",
+		}, func() float64 { return float64(ports.InUse()) }),
+	)
+}
+
+// ready says why no call can be taken now.
+func (g *gateway) ready() error {
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	var listening error
+	select {
+	case <-g.sip.Ready():
+	default:
+		listening = errors.New("SIP does not listen yet")
+	}
+	return errors.Join(g.node.Ready(), listening, g.sfu.Ready(ctx))
+}
+
+// run takes calls until drain ends. Then it takes no more, and running calls may go on for calls.drain_timeout, or until stop ends. It returns
+// when nothing is left of the gateway, with the first error that ended it early.
+func (g *gateway) run(drain, stop context.Context) error {
+	parts, endParts := context.WithCancel(context.Background())
+	defer endParts()
+	group, parts := errgroup.WithContext(parts)
+	group.Go(func() error { _ = g.clock.Run(parts); return nil }) // it ends with its context, and only then
+	group.Go(func() error { return g.sip.Run(parts) })
+	group.Go(func() error { return g.admin.Run(parts) })
+
+	select {
+	case <-drain.Done():
+		g.drain(stop)
+	case <-parts.Done(): // one of them failed
+		g.endCalls(bridge.ErrStopped)
+	}
+	endParts()
+	err := group.Wait()
+	g.node.Close()
+	return errors.Join(err, g.sfu.Close())
+}
+
+// drain lets the running calls end: by themselves, at the end of their time with a good-bye, or at once when stop ends.
+func (g *gateway) drain(stop context.Context) {
+	g.log.Info("draining: no more calls are taken", "running", g.node.Running(), "within", g.cfg.Calls.DrainTimeout)
+	g.sip.Drain()
+	limited, cancel := context.WithTimeout(stop, g.cfg.Calls.DrainTimeout)
+	defer cancel()
+	if g.node.Drain(limited) == nil {
+		return
+	}
+	reason := bridge.ErrDraining
+	if stop.Err() != nil {
+		reason = bridge.ErrStopped
+	}
+	g.log.Info("ending the calls that are left", "running", g.node.Running())
+	g.endCalls(reason)
+	if g.node.Wait(stop) != nil { // a good-bye is being said, and now nobody wants to wait for it
+		g.endCalls(bridge.ErrStopped)
+		_ = g.node.Wait(context.Background())
+	}
+}
+
+// rules has the directory read LiveKit's dispatch rules.
+type rules struct{ client *livekit.Client }
+
+// ListSIPDispatchRules is directory.Rules.
+func (r rules) ListSIPDispatchRules(ctx context.Context) ([]directory.Rule, error) {
+	list, err := r.client.ListSIPDispatchRules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]directory.Rule, len(list))
+	for i, rule := range list {
+		out[i] = directory.Rule{Name: rule.Name, Room: rule.Room, PIN: rule.PIN, TrunkIDs: rule.TrunkIDs}
+	}
+	return out, nil
+}
+
+// newLogger makes the node's logger.
+func newLogger(cfg configs.Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Log.Level)) // validated
+	options := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(os.Stderr, options)
+	if cfg.Log.Format == "json" {
+		h = slog.NewJSONHandler(os.Stderr, options)
+	}
+	log := slog.New(h)
+	if cfg.Node.Name != "" {
+		log = log.With("node", cfg.Node.Name)
+	}
+	return log
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// serve is the command that takes calls until it is told to end: a first SIGTERM or SIGINT drains, a second one ends at once.
+func serve(ctx context.Context, args []string, out io.Writer) error {
+	f := flags("serve", "[--config FILE] [--KEY VALUE …]", out)
+	cfg, err := loadConfig(f, args)
+	if err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	log := newLogger(cfg)
+	for _, w := range cfg.Warnings() {
+		log.Warn("configuration", "warning", w)
+	}
+	g, err := newGateway(cfg, log)
+	if err != nil {
+		return err
+	}
+	drain, stop, release := untilSignals(ctx)
+	defer release()
+	return g.run(drain, stop)
+}
+
+// untilSignals makes a context that the first SIGINT or SIGTERM ends, and one that the second ends.
+func untilSignals(ctx context.Context) (first, second context.Context, release func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	first, endFirst := context.WithCancel(ctx)
+	second, endSecond := context.WithCancel(ctx)
+	go func() {
+		for _, end := range []func(){endFirst, endSecond} {
+			select {
+			case <-signals:
+				end()
+			case <-second.Done():
+				return
+			}
+		}
+	}()
+	return first, second, func() {
+		signal.Stop(signals)
+		endFirst()
+		endSecond()
+	}
+}

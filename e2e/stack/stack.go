@@ -1,0 +1,281 @@
+// Package stack starts what a test of the whole needs, on loopback: the embedded SFU and the gateway itself, as the programs that users run.
+// The gateway is built with the race detector; a race, a panic or an unclean end fails the test.
+package stack
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"passerelle/internal/sfuproc"
+)
+
+// Key and Secret are those of the SFU.
+const (
+	Key    = "devkey"
+	Secret = "secret-secret-secret-secret-secret"
+	PIN    = "1234567890" // of the room Room
+	Room   = "demo"
+)
+
+// Options says what differs from a plain stack: one trunk of loopback addresses without language, one room.
+type Options struct {
+	Redis   string // for the SFU, host:port
+	Trunks  string // YAML list, instead of the plain trunk
+	Extra   string // YAML of further top-level keys of the gateway's configuration
+	Environ []string
+	NoRooms bool // no file of rooms
+}
+
+// Stack is a running SFU and a running gateway.
+type Stack struct {
+	Dir  string // of configuration and recordings
+	SFU  *sfuproc.Process
+	SIP  string // host:port of UDP and TCP
+	TLS  string // host:port
+	HTTP string // host:port
+	Cert string // file of the gateway's certificate
+
+	sfu     sfuproc.Options
+	gateway *exec.Cmd
+	exited  chan struct{}
+	log     *syncBuffer
+}
+
+// Start starts a stack, and ends it with the test.
+func Start(t *testing.T, o Options) *Stack {
+	t.Helper()
+	s := &Stack{Dir: t.TempDir(), exited: make(chan struct{}), log: &syncBuffer{}}
+	s.SIP, s.TLS, s.HTTP = FreePort(t), FreePort(t), FreePort(t)
+	s.sfu = sfuproc.Options{Listen: FreePort(t), Key: Key, Secret: Secret, Redis: o.Redis}
+	s.StartSFU(t)
+	t.Cleanup(func() { s.SFU.Stop() })
+	s.Cert = filepath.Join(s.Dir, "cert.pem")
+	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+		"-addext", "subjectAltName=IP:127.0.0.1", "-keyout", filepath.Join(s.Dir, "key.pem"), "-out", s.Cert)
+	s.startGateway(t, o)
+	return s
+}
+
+// StartSFU starts the SFU, or starts it again after SFU.Kill, at the same address.
+func (s *Stack) StartSFU(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	var err error
+	if s.SFU, err = sfuproc.Start(ctx, s.sfu); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Stack) startGateway(t *testing.T, o Options) {
+	t.Helper()
+	trunks := o.Trunks
+	if trunks == "" {
+		trunks = "[{name: loopback, addresses: [127.0.0.0/8]}]"
+	}
+	directory := ""
+	if !o.NoRooms {
+		rooms := filepath.Join(s.Dir, "rooms.yaml")
+		write(t, rooms, fmt.Sprintf("rooms:\n  - {pin: %q, room: %s, title: Démonstration}\n", PIN, Room))
+		directory = "directory: {livekit: false, file: " + rooms + "}"
+	}
+	config := filepath.Join(s.Dir, "passerelle.yaml")
+	write(t, config, fmt.Sprintf(`
+log: {level: debug}
+http: {listen: %q}
+livekit: {url: %q, api_key: %s}
+%s
+sip:
+  udp: [%q]
+  tcp: [%q]
+  tls: {listen: [%q], cert_file: %s, key_file: %s}
+  trunks: %s
+%s
+`, s.HTTP, s.SFU.URL(), Key, directory, s.SIP, s.SIP, s.TLS, s.Cert, filepath.Join(s.Dir, "key.pem"), trunks, o.Extra))
+
+	s.gateway = exec.Command(build(t), "serve", "--config", config)
+	s.gateway.Env = append(append(os.Environ(), "PASSERELLE_LIVEKIT_API_SECRET="+Secret), o.Environ...)
+	s.gateway.Stdout, s.gateway.Stderr = s.log, s.log
+	s.gateway.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.gateway.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(s.exited)
+		_ = s.gateway.Wait()
+	}()
+	t.Cleanup(func() { s.endGateway(t) })
+	Eventually(t, 30*time.Second, "the gateway is ready", func() bool {
+		select {
+		case <-s.exited:
+			t.Fatalf("the gateway ended:\n%s", s.log)
+		default:
+		}
+		r, err := http.Get("http://" + s.HTTP + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+// endGateway stops the gateway at once and looks at how it ended.
+func (s *Stack) endGateway(t *testing.T) {
+	s.Signal(t, syscall.SIGTERM)
+	s.Signal(t, syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(20 * time.Second):
+		_ = s.gateway.Process.Signal(syscall.SIGQUIT) // prints every goroutine
+		<-s.exited
+		t.Error("the gateway did not end within 20 s of two SIGTERM")
+	}
+	text := s.log.String()
+	if code := s.gateway.ProcessState.ExitCode(); code != 0 || strings.Contains(text, "DATA RACE") {
+		t.Errorf("the gateway ended with status %d", code)
+	}
+	if strings.Contains(text, PIN) || strings.Contains(text, Secret) {
+		t.Error("the log holds the PIN or the secret")
+	}
+	if t.Failed() {
+		t.Logf("the gateway's log:\n%s", text)
+	}
+}
+
+// Signal sends the gateway a signal.
+func (s *Stack) Signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := s.gateway.Process.Signal(sig); err != nil && err != os.ErrProcessDone {
+		t.Error(err)
+	}
+}
+
+// Exited is closed when the gateway is gone.
+func (s *Stack) Exited() <-chan struct{} { return s.exited }
+
+// Log is what the gateway has logged so far.
+func (s *Stack) Log() string { return s.log.String() }
+
+// Metric is the value of a metric of the gateway, with its labels as /metrics writes them; -1: there is none.
+func (s *Stack) Metric(t *testing.T, name string) float64 {
+	t.Helper()
+	r, err := http.Get("http://" + s.HTTP + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(r.Body); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			var f float64
+			if _, err := fmt.Sscan(value, &f); err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+	}
+	return -1
+}
+
+// build builds the gateway with the race detector, once per process.
+func build(t *testing.T) string {
+	t.Helper()
+	path, err := builtOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var builtOnce = sync.OnceValues(func() (string, error) {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", err
+	}
+	dir := strings.TrimSpace(string(root))
+	path := filepath.Join(dir, "bin", "passerelle-race")
+	cmd := exec.Command("go", "build", "-race", "-tags", "nolibopusfile", "-o", path, "./cmd/passerelle")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// FreePort is a loopback host:port on which, a moment ago, neither TCP nor UDP was in use.
+func FreePort(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		l.Close()
+		if u, err := net.ListenPacket("udp", address); err == nil {
+			u.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// Eventually polls until the condition holds, or fails the test.
+func Eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// syncBuffer is a buffer that a process writes and tests read.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
