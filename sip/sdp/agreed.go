@@ -57,8 +57,8 @@ type SDES struct {
 	Suite  Suite
 	Local  Key // of what we send: master key, then salt
 	Remote Key // of what they send
-	MKI    []byte
-	// MKI is the far end's master key identifier, in the bytes that its packets carry before the authentication tag; nil: none. We send none.
+	// MKI is the far end's master key identifier in the bytes that its packets carry before the authentication tag; nil: none. We send none.
+	MKI []byte
 }
 
 // DTLS is SRTP with keys from a handshake on the media path (RFC 5763, 5764).

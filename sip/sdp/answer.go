@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -123,7 +124,9 @@ func (d *description) bundles(mid string) bool {
 	return false
 }
 
-// removed is a call without sound.
+// removed is a call without sound: all stays agreed, and nothing is sent either way.
 func removed(was Agreed) Agreed {
-	return Agreed{Codec: was.Codec, PTime: was.PTime, MaxPTime: was.MaxPTime, Protection: was.Protection}
+	was.TheyHear, was.WeHear = false, false
+	was.Remote, was.RemoteRTCP = netip.AddrPort{}, netip.AddrPort{}
+	return was
 }

@@ -36,7 +36,8 @@ func telephoneEvents(formats []format, c transcode.Codec) (list []format) {
 	return list
 }
 
-// answerEvents says which events we take, in the words of the offer: flash (16) is let through where it is offered, because some devices compare.
+// answerEvents says which events we take. A hook flash (16) means nothing to us and is not refused where it is offered: some devices
+// compare the lists as text.
 func answerEvents(f format) format {
 	if f.fmtp == "0-16" {
 		return f

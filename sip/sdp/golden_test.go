@@ -44,7 +44,8 @@ var answerCases = []struct {
 	{"baresip", nil}, // these three were sent by baresip 1.0.0
 	{"baresip-srtp", nil},
 	{"baresip-dtls", nil},
-	{"linphone", nil},
+	{"linphone", nil}, // sent by linphone 5.1.65
+	{"linphone-avpf", nil},
 	{"sipp", func(a *Abilities) { a.Encryption = Off }},
 	{"cisco-roomkit", nil},
 	{"poly-x30", nil},
@@ -152,11 +153,13 @@ var acceptCases = []struct {
 	{"asymmetric-pt", func(a *Abilities) { a.Encryption = Off }},
 	{"sdes-renumbered", func(a *Abilities) { a.Encryption = Require }},
 	{"dtls-active", func(a *Abilities) { a.Encryption, a.Suites = Require, nil }},
-	// These five were sent by baresip 1.0.0 as answers to our offers of testdata.
+	// These were sent by baresip 1.0.0 and linphone 5.1.65 as answers to our offers of testdata.
 	{"baresip-off", func(a *Abilities) { a.Encryption = Off }},
 	{"baresip-clear", func(*Abilities) {}},
 	{"baresip-best-effort", func(*Abilities) {}},
 	{"baresip-require", func(a *Abilities) { a.Encryption, a.Codecs = Require, codecs("PCMA", "PCMU") }},
+	{"linphone-clear", func(*Abilities) {}},
+	{"linphone-require", func(a *Abilities) { a.Encryption, a.Codecs = Require, codecs("PCMA", "PCMU") }},
 	{"baresip-answers-dtls", func(a *Abilities) { a.Encryption, a.Suites = Require, nil }},
 }
 
