@@ -237,7 +237,9 @@ func (p *phone) request(method, body, contentType, more string) string {
 }
 
 // invite sends an INVITE with the phone's SDP.
-func (p *phone) invite(more string) string { return p.request("INVITE", p.sdp, "application/sdp", more) }
+func (p *phone) invite(more string) string {
+	return p.request("INVITE", p.sdp, "application/sdp", more)
+}
 
 func (p *phone) ack() { p.write(p.build("ACK", p.seq, "", "", "")) }
 
@@ -441,4 +443,3 @@ func parse(t testing.TB, m string) sipgo.Message {
 	}
 	return msg
 }
-

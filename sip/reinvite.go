@@ -94,11 +94,11 @@ type outgoing struct {
 // reoffer sends our offer, or a refresh of the session, in a re-INVITE (section 14.1). Where both ends do so at once it is tried again after the
 // random time of that section.
 func (l *Leg) reoffer(change func(*sdp.Abilities), done func(error)) {
-	if l.state != stateConfirmed {
+	if l.state != stateConfirmed && l.state != stateAnswered {
 		done(l.notNow())
 		return
 	}
-	if l.uac != nil || l.uas != nil || l.media.offered != nil {
+	if l.uac != nil || l.uas != nil || l.media.offered != nil { // also while an ACK is on its way
 		l.after(l.backoff(), func() { l.reoffer(change, done) })
 		return
 	}
