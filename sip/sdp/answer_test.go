@@ -300,3 +300,19 @@ func TestEvents(t *testing.T) {
 		t.Errorf("events %v %v", agreed.SendEvents, agreed.ReceiveEvents)
 	}
 }
+
+func TestRTCPMux(t *testing.T) {
+	offer := offerOf("m=audio 4000 RTP/AVP 8", "a=rtcp-mux")
+	answer, agreed, _ := mustAnswer(t, offer, ours(), nil)
+	has(t, answer, "a=rtcp-mux")
+	if !agreed.RTCPMux || agreed.RemoteRTCP != agreed.Remote {
+		t.Errorf("RTCP to %v", agreed.RemoteRTCP)
+	}
+	a := ours()
+	a.RTCPMux = false
+	answer, agreed, _ = mustAnswer(t, offer, a, nil)
+	hasNot(t, answer, "rtcp-mux")
+	if agreed.RTCPMux || agreed.RemoteRTCP.Port() != 4001 {
+		t.Errorf("RTCP to %v", agreed.RemoteRTCP)
+	}
+}
