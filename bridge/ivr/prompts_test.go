@@ -295,7 +295,7 @@ func TestSounds(t *testing.T) {
 		// It begins and ends in silence, and nowhere jumps: no click, also when it is played again and again. A sine of 1 kHz at the peak
 		// goes 0.13 of it from one sample to the next.
 		var step, before int16
-		for _, v := range append(c.pcm, c.pcm...) {
+		for _, v := range slices.Concat(c.pcm, c.pcm) {
 			step = max(step, v-before, before-v)
 			before = v
 		}

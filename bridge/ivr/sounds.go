@@ -2,6 +2,7 @@ package ivr
 
 import (
 	"math"
+	"sync"
 	"time"
 
 	"passerelle/transcode"
@@ -14,40 +15,49 @@ type note struct {
 	hz             []float64
 }
 
-// EntryChime sounds when somebody comes: two rising notes.
-func EntryChime() []int16 {
-	return play(400*time.Millisecond,
-		note{0, 10 * time.Millisecond, 190 * time.Millisecond, -18, []float64{523.25}},
-		note{130 * time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, -18, []float64{783.99}})
-}
+// The sounds are the same for all callers, and made when they are first heard.
+var (
+	entryChime = sync.OnceValue(func() []int16 {
+		return play(400*time.Millisecond,
+			note{0, 10 * time.Millisecond, 190 * time.Millisecond, -18, []float64{523.25}},
+			note{130 * time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, -18, []float64{783.99}})
+	})
+	exitChime = sync.OnceValue(func() []int16 {
+		return play(400*time.Millisecond,
+			note{0, 10 * time.Millisecond, 190 * time.Millisecond, -18, []float64{783.99}},
+			note{130 * time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, -18, []float64{523.25}})
+	})
+	comfortTone = sync.OnceValue(func() []int16 {
+		swell := 2500 * time.Millisecond
+		return play(6*time.Second,
+			note{0, swell, swell, -39, []float64{329.63, 493.88}},
+			note{time.Second, swell, swell, -39, []float64{440, 659.26}})
+	})
+	reconnectTone = sync.OnceValue(func() []int16 {
+		return play(2*time.Second,
+			note{0, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}},
+			note{220 * time.Millisecond, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}})
+	})
+	keyClick = sync.OnceValue(func() []int16 {
+		return play(20*time.Millisecond, note{0, 3 * time.Millisecond, 15 * time.Millisecond, -22, []float64{1000}})
+	})
+)
+
+// EntryChime sounds when somebody comes: two rising notes. As all sounds it is PCM at transcode.Rate in whole frames, not to be written to.
+func EntryChime() []int16 { return entryChime() }
 
 // ExitChime sounds when somebody leaves: the same notes, falling.
-func ExitChime() []int16 {
-	return play(400*time.Millisecond,
-		note{0, 10 * time.Millisecond, 190 * time.Millisecond, -18, []float64{783.99}},
-		note{130 * time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond, -18, []float64{523.25}})
-}
+func ExitChime() []int16 { return exitChime() }
 
 // ComfortTone tells somebody who is alone that the line lives: a soft chord that swells and fades, -40 dBFS on average. It is played again and
 // again and begins as it ends, in silence.
-func ComfortTone() []int16 {
-	swell := 2500 * time.Millisecond
-	return play(6*time.Second,
-		note{0, swell, swell, -39, []float64{329.63, 493.88}},
-		note{time.Second, swell, swell, -39, []float64{440, 659.26}})
-}
+func ComfortTone() []int16 { return comfortTone() }
 
 // ReconnectTone tells that the line is being restored: two soft notes, then a pause. It is played again and again.
-func ReconnectTone() []int16 {
-	return play(2*time.Second,
-		note{0, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}},
-		note{220 * time.Millisecond, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}})
-}
+func ReconnectTone() []int16 { return reconnectTone() }
 
 // KeyClick tells that a key was taken.
-func KeyClick() []int16 {
-	return play(20*time.Millisecond, note{0, 3 * time.Millisecond, 15 * time.Millisecond, -22, []float64{1000}})
-}
+func KeyClick() []int16 { return keyClick() }
 
 // play mixes notes into PCM at transcode.Rate, in whole frames.
 func play(length time.Duration, notes ...note) []int16 {
