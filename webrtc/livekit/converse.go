@@ -30,7 +30,7 @@ func (s *Session) converse(ctx context.Context, l *link, out *outage) loss {
 	}()
 	defer func() {
 		close(stop)
-		_ = l.conn.SetReadDeadline(time.Now()) // the reader ends, and Leave can still be written
+		l.wait(0) // the reader ends, and Leave can still be written
 		<-ended
 	}()
 
@@ -78,7 +78,13 @@ func lossOf(err error) loss {
 
 func (s *Session) read(l *link, in chan<- received, stop <-chan struct{}) {
 	for {
-		m, err := l.receive(s.timing.patience())
+		l.wait(s.timing.patience())
+		select {
+		case <-stop: // looked at between the two waits, so that converse's is the last word
+			return
+		default:
+		}
+		m, err := l.receive()
 		select {
 		case in <- received{m, err}:
 		case <-stop:

@@ -184,7 +184,8 @@ func (s *Session) open(ctx context.Context, query url.Values) (*link, *lksig.Sig
 		patience = time.Until(t)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.Close() })
-	first, err := l.receive(patience)
+	l.wait(patience)
+	first, err := l.receive()
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}

@@ -71,9 +71,11 @@ func (l *link) send(m *lksig.SignalRequest) error {
 	return l.conn.WriteMessage(websocket.BinaryMessage, b)
 }
 
-// receive waits for a message, but not for longer than patience. A message that is not understood is an error: this is not LiveKit then.
-func (l *link) receive(patience time.Duration) (*lksig.SignalResponse, error) {
-	_ = l.conn.SetReadDeadline(time.Now().Add(patience))
+// wait bounds the next receive.
+func (l *link) wait(patience time.Duration) { _ = l.conn.SetReadDeadline(time.Now().Add(patience)) }
+
+// receive waits for a message, but not for longer than wait said. A message that is not understood is an error: this is not LiveKit then.
+func (l *link) receive() (*lksig.SignalResponse, error) {
 	t, b, err := l.conn.ReadMessage()
 	if err != nil {
 		return nil, err
