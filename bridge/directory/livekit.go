@@ -15,7 +15,7 @@ type Rule struct {
 	TrunkIDs        []string // LiveKit's own trunks that the rule is for; empty: all
 }
 
-// Rules lists LiveKit's SIP dispatch rules. Implemented over livekit.API by the command.
+// Rules lists LiveKit's SIP dispatch rules. Implemented by the command, over livekit.Client.
 type Rules interface {
 	ListSIPDispatchRules(ctx context.Context) ([]Rule, error)
 }
