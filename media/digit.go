@@ -43,6 +43,7 @@ func (e event) put(b []byte) {
 // once and at its first packet that comes, whichever that is. The zero value is ready.
 type digits struct {
 	started   bool
+	ssrc      uint32
 	timestamp uint32 // of the last press, or of its last segment
 	code      uint8
 	ended     bool
@@ -57,18 +58,19 @@ const (
 )
 
 // press takes one packet and tells the digit that it begins. flooded: it would be one too many.
-func (d *digits) press(e event, timestamp uint32, now time.Time) (digit byte, ok, flooded bool) {
+func (d *digits) press(e event, ssrc, timestamp uint32, now time.Time) (digit byte, ok, flooded bool) {
 	ahead := int32(timestamp - d.timestamp)
-	recent := d.started && now.Sub(d.last) < eventGap
+	known := d.started && d.ssrc == ssrc
+	recent := known && now.Sub(d.last) < eventGap
 	switch {
-	case d.started && ahead == 0:
+	case known && ahead == 0:
 		d.ended, d.last = d.ended || e.end, now
 		return 0, false, false
 	case recent && ahead < 0: // a late packet of an earlier press
 		return 0, false, false
 	}
 	continued := recent && !d.ended && e.code == d.code && ahead >= segmentLength && ahead <= 0xffff
-	d.started, d.timestamp, d.code, d.ended, d.last = true, timestamp, e.code, e.end, now
+	d.started, d.ssrc, d.timestamp, d.code, d.ended, d.last = true, ssrc, timestamp, e.code, e.end, now
 	if continued || int(e.code) >= len(digitKeys) {
 		return 0, false, false
 	}

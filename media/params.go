@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"passerelle/transcode"
@@ -141,7 +142,7 @@ func (t *terms) mapTypes() error {
 
 // bytesPerUnit says how long one unit of the RTP clock is in the payload of codecs that can be cut anywhere; 0: those that cannot.
 func bytesPerUnit(c transcode.Codec) int {
-	switch c.Name {
+	switch strings.ToUpper(c.Name) {
 	case "PCMU", "PCMA", "G722":
 		return 1
 	case "L16":

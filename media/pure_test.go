@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -279,7 +280,7 @@ func TestDigits(t *testing.T) {
 		var d digits
 		var got []byte
 		for _, e := range c.events {
-			if digit, ok, _ := d.press(event{code: e.code, end: e.end, duration: e.duration}, e.ts, ms(e.ms)); ok {
+			if digit, ok, _ := d.press(event{code: e.code, end: e.end, duration: e.duration}, 1, e.ts, ms(e.ms)); ok {
 				got = append(got, digit)
 			}
 		}
@@ -303,7 +304,7 @@ func TestDigitOnceWhateverIsLost(t *testing.T) {
 				if mask&(1<<j) == 0 {
 					continue
 				}
-				if _, ok, _ := d.press(event{code: 1, end: j >= 5, duration: uint16(160 * min(j+1, 6))}, 77, ms(20*i)); ok {
+				if _, ok, _ := d.press(event{code: 1, end: j >= 5, duration: uint16(160 * min(j+1, 6))}, 1, 77, ms(20*i)); ok {
 					reports++
 				}
 			}
@@ -314,11 +315,46 @@ func TestDigitOnceWhateverIsLost(t *testing.T) {
 	}
 }
 
+// Another source's timestamps say nothing about the first one's.
+func TestDigitOfAnotherSource(t *testing.T) {
+	var d digits
+	presses := ""
+	for i, p := range []struct{ ssrc, ts uint32 }{{1, 9000}, {2, 9000}, {2, 9000}, {3, 100}, {1, 9000}} {
+		if digit, ok, _ := d.press(event{code: uint8(i), end: true}, p.ssrc, p.ts, ms(10*i)); ok {
+			presses += string(digit)
+		}
+	}
+	if presses != "0134" {
+		t.Errorf("%q", presses)
+	}
+}
+
+func TestLatch(t *testing.T) {
+	agreed, one, two := netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"), netip.MustParseAddrPort("127.0.0.1:3")
+	var l latch
+	for i, step := range []struct {
+		ms   int
+		from netip.AddrPort
+		want bool // heard
+	}{
+		{0, one, true}, {20, two, false}, {40, one, true}, {1900, two, false}, {2039, two, false}, {2040, two, true}, {2060, one, false},
+		{2080, agreed, true}, {2100, two, false}, {2120, agreed, true},
+	} {
+		got := l.admits(step.from, agreed, ms(step.ms))
+		if got != step.want {
+			t.Errorf("step %d: %v, want %v", i, got, step.want)
+		}
+		if got {
+			l.learn(step.from, ms(step.ms))
+		}
+	}
+}
+
 func TestDigitStorm(t *testing.T) {
 	var d digits
 	reported, flooded := 0, 0
 	for i := range 2000 { // one new press a millisecond
-		_, ok, f := d.press(event{code: uint8(i % 10), end: true}, uint32(i*10), ms(i))
+		_, ok, f := d.press(event{code: uint8(i % 10), end: true}, 1, uint32(i*10), ms(i))
 		if ok {
 			reported++
 		}
@@ -420,7 +456,7 @@ func FuzzEvent(f *testing.F) {
 			if !ok {
 				t.Fatal("4 bytes are an event")
 			}
-			digit, ok, _ := d.press(e, binary.BigEndian.Uint32(b[4:]), now)
+			digit, ok, _ := d.press(e, uint32(e.volume&1), binary.BigEndian.Uint32(b[4:]), now)
 			if ok && bytes.IndexByte([]byte(digitKeys), digit) < 0 {
 				t.Errorf("%q is no key", digit)
 			}

@@ -136,7 +136,6 @@ func (s *Stream) judge(t *terms, p *packet, n int, from netip.AddrPort, now time
 		return nil, 0, false
 	case restarted:
 		due = in.order.flush(due)
-		in.digits = digits{storm: in.digits.storm}
 	}
 	if in.latch.learn(from, now) && t.Symmetric {
 		s.learnt(t, from)
@@ -183,7 +182,7 @@ func (in *receiver) press(p *packet, now time.Time) byte {
 		in.stats.Invalid++
 		return 0
 	}
-	digit, ok, flooded := in.digits.press(e, p.timestamp, now)
+	digit, ok, flooded := in.digits.press(e, p.ssrc, p.timestamp, now)
 	if flooded {
 		in.stats.Flooded++
 	}

@@ -221,6 +221,28 @@ func TestRekeying(t *testing.T) {
 	}
 }
 
+// The far end changes its key, ours stays: what we send goes on, wraps included.
+func TestRekeyingOneWay(t *testing.T) {
+	const profile = "AES_CM_128_HMAC_SHA1_80"
+	a, b := pairUp(t, protections()[profile])
+	ea, eb := listen(a), listen(b)
+	a.out.sequence = 65535
+	write := func(s *Stream, e *ear, want int) {
+		t.Helper()
+		s.WriteFrame(make([]byte, 160), 160, false)
+		until(t, "it is heard", func() bool { return len(e.heard()) == want })
+	}
+	write(a, eb, 1)
+	write(a, eb, 2)
+	write(b, ea, 1)
+	p, q := params(t, b.LocalAddr()), params(t, a.LocalAddr())
+	p.Protection.SDES, q.Protection.SDES = sdes(profile, 1, 3), sdes(profile, 3, 1)
+	set(t, a, p)
+	set(t, b, q)
+	write(a, eb, 3)
+	write(b, ea, 2)
+}
+
 func TestSRTPOverTheSequenceWrap(t *testing.T) {
 	a, b := pairUp(t, protections()["AES_CM_128_HMAC_SHA1_80"])
 	e := listen(b)

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -90,6 +91,20 @@ func newKeys(name string, local, remote []byte, mki int) (*keys, error) {
 		}
 	}
 	return k, nil
+}
+
+// inherit goes on in each direction whose key stays. A context that began anew under an old key would encrypt with what it used before, and the
+// far end would no longer agree how often the sequence numbers have wrapped.
+func (k *keys) inherit(old *keys, was, is *SDES) {
+	if was.Profile != is.Profile {
+		return
+	}
+	if bytes.Equal(was.LocalKey, is.LocalKey) {
+		k.rtpOut, k.rtcpOut = old.rtpOut, old.rtcpOut
+	}
+	if bytes.Equal(was.RemoteKey, is.RemoteKey) {
+		k.rtpIn, k.rtcpIn = old.rtpIn, old.rtcpIn
+	}
 }
 
 // decryptRTP works in place and gives the packet's new length.

@@ -101,7 +101,8 @@ func (s *Stream) LastReceived() time.Time {
 // heard notes a valid packet.
 func (s *Stream) heard(now time.Time) { s.received.Store(int64(max(now.Sub(s.opened), 1))) }
 
-// Failure says why DTLS came to nothing; nil: it did not fail. The stream stays silent then, in both directions, until another Set.
+// Failure says why the last DTLS handshake came to nothing; nil: none failed. It is tried again for half a minute. Without keys nothing is
+// sent, and what comes is dropped.
 func (s *Stream) Failure() error {
 	if err := s.failure.Load(); err != nil {
 		return *err
@@ -154,6 +155,9 @@ func (s *Stream) protect(t, old *terms) error {
 		k, err := newKeys(p.SDES.Profile, p.SDES.LocalKey, p.SDES.RemoteKey, p.SDES.RemoteMKI)
 		if err != nil {
 			return err
+		}
+		if old != nil && old.Protection.SDES != nil {
+			k.inherit(old.keys(), old.Protection.SDES, p.SDES)
 		}
 		t.keys = func() *keys { return k }
 	case p.DTLS != nil:

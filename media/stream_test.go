@@ -573,6 +573,72 @@ func TestBadNetwork(t *testing.T) {
 	}
 }
 
+// Nothing comes after the packet that waits: the stream itself wakes up.
+func TestWaitingPacketIsDeliveredInTime(t *testing.T) {
+	s := open(t)
+	far := newPeer(t, s.LocalAddr())
+	e := listen(s)
+	set(t, s, params(t, far.addr()))
+	far.send(raw(8, false, 1, 0, 5, 1))
+	far.send(raw(8, false, 3, 320, 5, 3))
+	until(t, "both are heard", func() bool { return len(e.heard()) == 2 })
+	if f := e.heard()[1]; time.Since(f.Arrival) < orderWait || s.Stats().Lost != 1 {
+		t.Errorf("waited %s, %d lost", time.Since(f.Arrival), s.Stats().Lost)
+	}
+}
+
+// A press over a re-negotiation is one press.
+func TestDigitOverSet(t *testing.T) {
+	s := open(t)
+	one, two := newPeer(t, s.LocalAddr()), newPeer(t, s.LocalAddr())
+	e := listen(s)
+	set(t, s, params(t, one.addr()))
+	one.send(raw(101, true, 1, 800, 5, 4, 0x0a, 0, 160))
+	until(t, "it is heard", func() bool { return e.keys() == "4" })
+	set(t, s, params(t, two.addr()))
+	two.send(raw(101, false, 2, 800, 5, 4, 0x8a, 3, 32))
+	two.send(raw(101, true, 3, 4000, 5, 6, 0x8a, 3, 32))
+	until(t, "the next is heard", func() bool { return len(e.keys()) > 1 })
+	if e.keys() != "46" {
+		t.Errorf("%q", e.keys())
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	six := netip.IPv6Loopback()
+	if c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback}); err != nil {
+		t.Skip("this machine has no IPv6")
+	} else {
+		c.Close()
+	}
+	ports, err := NewPorts(egress.New(), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := ports.Open(t.Context(), six)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	both, err := ports.Open(t.Context(), netip.IPv6Unspecified())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer both.Close()
+	four := open(t)
+	e := listen(both)
+	set(t, a, params(t, netip.AddrPortFrom(six, both.LocalAddr().Port())))
+	set(t, both, params(t, a.LocalAddr()))
+	a.WriteFrame(make([]byte, 160), 160, true)
+	until(t, "heard over IPv6", func() bool { return len(e.heard()) == 1 })
+	ef := listen(four)
+	set(t, both, params(t, four.LocalAddr()))
+	set(t, four, params(t, netip.AddrPortFrom(loopback, both.LocalAddr().Port())))
+	both.WriteFrame(make([]byte, 160), 160, true)
+	four.WriteFrame(make([]byte, 160), 160, true)
+	until(t, "both ways over IPv4 on the same kind of socket", func() bool { return len(e.heard()) == 2 && len(ef.heard()) == 1 })
+}
+
 func TestGarbageAndFlood(t *testing.T) {
 	s := open(t)
 	far := newPeer(t, s.LocalAddr())
