@@ -298,6 +298,9 @@ func TestSIPAPI(t *testing.T) {
 			if err != nil || len(list.GetItems()) != 1 || list.GetItems()[0].GetRule().GetDispatchRuleDirect().GetPin() != "0123456789" {
 				t.Errorf("rules %v, %v: want the one that was made", list, err)
 			}
+			if _, joined := s.join(t, "room"); joined.GetRoom().GetName() != "room" {
+				t.Errorf("joined %v", joined.GetRoom())
+			}
 			if err := s.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
