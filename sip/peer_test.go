@@ -31,7 +31,7 @@ const patience = 10 * time.Second
 
 // quick are timers with which 64*T1 is a little more than a second.
 func quick() timers {
-	return timers{t1: 20 * time.Millisecond, t2: 80 * time.Millisecond, t4: 100 * time.Millisecond}
+	return timers{t1: 20 * time.Millisecond, t2: 80 * time.Millisecond, t4: 100 * time.Millisecond, second: time.Second}
 }
 
 func loopbackTrunk() configs.Trunk {
@@ -40,6 +40,12 @@ func loopbackTrunk() configs.Trunk {
 
 // start runs a server for a test and stops it at its end. h handles calls; nil rings and answers and stays until the leg ends.
 func start(t testing.TB, h func(context.Context, *Leg), change ...func(*configs.SIP, *Deps)) *Server {
+	t.Helper()
+	return startTimed(t, quick(), h, change...)
+}
+
+// startTimed is start with other timers.
+func startTimed(t testing.TB, timers timers, h func(context.Context, *Leg), change ...func(*configs.SIP, *Deps)) *Server {
 	t.Helper()
 	cfg := configs.SIP{
 		UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}, UserAgent: "Passerelle/test", UnknownRate: 1000,
@@ -66,7 +72,7 @@ func start(t testing.TB, h func(context.Context, *Leg), change ...func(*configs.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.timers = quick()
+	s.timers = timers
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

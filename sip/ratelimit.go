@@ -41,6 +41,11 @@ func (g *gate) known(a netip.Addr) bool {
 			return true
 		}
 	}
+	return g.proved(a)
+}
+
+// proved tells whether an address proved to be a trunk's lately, by a password or a certificate.
+func (g *gate) proved(a netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	until, ok := g.proven[a]

@@ -156,9 +156,9 @@ func (l *Leg) startTimer() {
 	switch {
 	case t.interval == 0:
 	case t.refresher:
-		t.timer = l.after(t.interval/2, l.refreshNow)
+		t.timer = l.after(l.server.timers.scale(t.interval/2), l.refreshNow)
 	default:
-		t.timer = l.after(t.interval-min(32*time.Second, t.interval/3), l.expired)
+		t.timer = l.after(l.server.timers.scale(t.interval-min(32*time.Second, t.interval/3)), l.expired)
 	}
 }
 
@@ -169,7 +169,7 @@ func (l *Leg) expired() {
 	}
 	if l.flowing() {
 		l.log.Debug("sip: the far end did not refresh the session, but its media flows")
-		l.timer.timer = l.after(alive, l.expired)
+		l.timer.timer = l.after(l.server.timers.scale(alive), l.expired)
 		return
 	}
 	l.end(fmt.Errorf("%w: the session expired", bridge.ErrSignalling), true)
@@ -187,13 +187,13 @@ func (l *Leg) refreshFailed(code int) {
 		return
 	}
 	l.timer.stop()
-	l.timer.timer = l.after(l.timer.interval/4, l.refreshNow)
+	l.timer.timer = l.after(l.server.timers.scale(l.timer.interval/4), l.refreshNow)
 }
 
 // flowing tells whether media came lately.
 func (l *Leg) flowing() bool {
 	at := l.media.stream.LastReceived()
-	return !at.IsZero() && time.Since(at) < alive
+	return !at.IsZero() && time.Since(at) < l.server.timers.scale(alive)
 }
 
 // watchMedia ends a call from which no packet came for the configured time, unless it is on hold.

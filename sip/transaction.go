@@ -10,11 +10,17 @@ import (
 	sipgo "github.com/emiago/sipgo/sip"
 )
 
-// timers are those of RFC 3261, section 17.1.1.1; all others derive from them.
-type timers struct{ t1, t2, t4 time.Duration }
+// timers are those of RFC 3261, section 17.1.1.1; all others derive from them. second is what the seconds of session timers last: tests
+// shorten all four.
+type timers struct{ t1, t2, t4, second time.Duration }
 
 func rfcTimers() timers {
-	return timers{t1: 500 * time.Millisecond, t2: 4 * time.Second, t4: 5 * time.Second}
+	return timers{t1: 500 * time.Millisecond, t2: 4 * time.Second, t4: 5 * time.Second, second: time.Second}
+}
+
+// scale is how long a nominal time lasts.
+func (t timers) scale(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * t.second.Seconds())
 }
 
 // timeout is 64*T1: B, F, H, J, L and the longest wait for an ACK.

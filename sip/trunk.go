@@ -179,7 +179,7 @@ func (s *Server) peers(p path) bool {
 			return true
 		}
 	}
-	return s.transport.gate.known(p.remote.Addr())
+	return s.transport.gate.proved(p.remote.Addr())
 }
 
 // take counts a call in, or says why it may not.
