@@ -42,16 +42,20 @@ type association struct {
 	ended  chan struct{}
 }
 
-// associate starts a handshake that goes on in the background.
-func (s *Stream) associate(spec DTLS) (*association, error) {
+// newAssociation checks what was agreed.
+func newAssociation(s *Stream, spec DTLS) (*association, error) {
 	want, err := parseFingerprint(spec.Fingerprint)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // until stop
-	a := &association{spec: spec, stream: s, want: want, cancel: cancel, ended: make(chan struct{})}
+	return &association{spec: spec, stream: s, want: want, ended: make(chan struct{})}, nil
+}
+
+// start begins a handshake that goes on in the background until stop.
+func (a *association) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
 	go a.run(ctx)
-	return a, nil
 }
 
 // aim says where the far end is expected.

@@ -238,8 +238,9 @@ func TestRekeyingOneWay(t *testing.T) {
 	p, q := params(t, b.LocalAddr()), params(t, a.LocalAddr())
 	p.Protection.SDES, q.Protection.SDES = sdes(profile, 1, 3), sdes(profile, 3, 1)
 	set(t, a, p)
+	write(a, eb, 3) // b counts on
 	set(t, b, q)
-	write(a, eb, 3)
+	write(a, eb, 4)
 	write(b, ea, 2)
 }
 
@@ -307,6 +308,29 @@ func TestDTLSGoesOnOverSetAndFollowsNAT(t *testing.T) {
 	if a.terms.Load().keys() != before {
 		t.Error("the association began anew")
 	}
+}
+
+// Terms that are refused leave those before in force, their association too; other terms end it.
+func TestRefusedSetKeepsDTLS(t *testing.T) {
+	a, b := pairUp(t, protections()["DTLS"])
+	e := listen(b)
+	until(t, "the handshake", func() bool { return a.Stats().Encryption != "none" && b.Stats().Encryption != "none" })
+	p := params(t, b.LocalAddr())
+	p.Protection.SDES = &SDES{Profile: Profiles()[0]}
+	if err := a.Set(p); err == nil {
+		t.Fatal("an empty key was taken")
+	}
+	a.WriteFrame(make([]byte, 160), 160, true)
+	until(t, "it is heard", func() bool { return len(e.heard()) == 1 })
+	old := a.dtls
+	p.Protection.SDES = sdes(Profiles()[0], 1, 2)
+	set(t, a, p)
+	<-old.ended
+	p = params(t, a.LocalAddr())
+	p.Protection.SDES = sdes(Profiles()[0], 2, 1)
+	set(t, b, p)
+	a.WriteFrame(make([]byte, 160), 160, true)
+	until(t, "it is heard under the other key", func() bool { return len(e.heard()) == 2 })
 }
 
 func TestDTLSGarbage(t *testing.T) {

@@ -139,15 +139,13 @@ func (s *Stream) Set(p Params) error {
 	}
 	s.terms.Store(t)
 	s.redirect(t, old)
+	s.shake(t)
 	return nil
 }
 
 // protect gives the terms their keys, those of the old terms where nothing about them changed.
 func (s *Stream) protect(t, old *terms) error {
-	if s.dtls != nil && (t.Protection.DTLS == nil || s.dtls.spec != *t.Protection.DTLS) {
-		s.dtls.stop()
-		s.dtls = nil
-	}
+	t.keys = func() *keys { return nil }
 	switch p := t.Protection; {
 	case p.SDES != nil && old != nil && p.SDES.equal(old.Protection.SDES):
 		t.keys = old.keys
@@ -160,21 +158,33 @@ func (s *Stream) protect(t, old *terms) error {
 			k.inherit(old.keys(), old.Protection.SDES, p.SDES)
 		}
 		t.keys = func() *keys { return k }
-	case p.DTLS != nil:
-		if s.dtls == nil {
-			s.failure.Store(nil)
-			a, err := s.associate(*p.DTLS)
-			if err != nil {
-				return err
-			}
-			s.dtls = a
-		}
+	case p.DTLS != nil && s.dtls != nil && s.dtls.spec == *p.DTLS:
 		t.keys, t.dtls = s.dtls.keys.Load, s.dtls
-		s.dtls.aim(t.Remote)
-	default:
-		t.keys = func() *keys { return nil }
+	case p.DTLS != nil:
+		a, err := newAssociation(s, *p.DTLS)
+		if err != nil {
+			return err
+		}
+		t.keys, t.dtls = a.keys.Load, a
 	}
 	return nil
+}
+
+// shake begins the handshake of a new association, and ends the one before.
+func (s *Stream) shake(t *terms) {
+	if t.dtls != nil {
+		t.dtls.aim(t.Remote)
+	}
+	if s.dtls == t.dtls {
+		return
+	}
+	if s.dtls != nil {
+		s.dtls.stop()
+	}
+	s.failure.Store(nil)
+	if s.dtls = t.dtls; s.dtls != nil {
+		s.dtls.start()
+	}
 }
 
 // equal tells whether two have the same keys.

@@ -533,7 +533,7 @@ func TestBadNetwork(t *testing.T) {
 	far := newPeer(t, s.LocalAddr())
 	e := listen(s)
 	set(t, s, params(t, far.addr()))
-	const count = 150
+	const count = 120
 	var arrive []int
 	for i := range count {
 		switch {
