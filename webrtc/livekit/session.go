@@ -66,13 +66,7 @@ func (c *Client) Join(ctx context.Context, j bridge.Join) (bridge.Session, []bri
 func (c *Client) enter(ctx context.Context, j bridge.Join) (*Session, []bridge.Participant, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.JoinTimeout)
 	defer cancel()
-	j.Attributes = maps.Clone(j.Attributes)
-	s := &Session{
-		client: c, log: c.log.With("room", j.Room, "participant", j.Identity), join: j,
-		events: newEvents(), wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
-		room: map[string]*lksig.ParticipantInfo{}, speakers: map[string]float32{}, wanted: map[string]*subscription{},
-		answers: map[uint32]error{}, asked: map[uint32]bool{},
-	}
+	s := newSession(c, j, c.log.With("room", j.Room, "participant", j.Identity))
 	l, err := s.joinAnew(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: join: %w", bridge.ErrSFU, err)
@@ -90,6 +84,16 @@ func (c *Client) enter(ctx context.Context, j bridge.Join) (*Session, []bridge.P
 		return nil, nil, fmt.Errorf("%w: join: media: %w", bridge.ErrSFU, err)
 	}
 	return s, present, nil
+}
+
+func newSession(c *Client, j bridge.Join, log *slog.Logger) *Session {
+	j.Attributes = maps.Clone(j.Attributes)
+	return &Session{
+		client: c, log: log, join: j,
+		events: newEvents(), wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
+		room: map[string]*lksig.ParticipantInfo{}, speakers: map[string]float32{}, wanted: map[string]*subscription{},
+		answers: map[uint32]error{}, asked: map[uint32]bool{},
+	}
 }
 
 // Events implements bridge.Session.

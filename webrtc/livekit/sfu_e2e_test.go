@@ -150,6 +150,7 @@ func (g *guest) expectTrack(identity string) string {
 type speaker struct {
 	track   bridge.Track
 	payload []byte
+	packet  rtp.Packet // the last that was sent
 	stop    func()
 }
 
@@ -167,7 +168,8 @@ func speak(t testing.TB, g *guest, who string) *speaker {
 	wg.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		p := rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32()}, Payload: s.payload}
+		p := &s.packet
+		*p = rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32()}, Payload: s.payload}
 		for {
 			select {
 			case <-quit:
@@ -175,7 +177,7 @@ func speak(t testing.TB, g *guest, who string) *speaker {
 			case <-tick.C:
 				p.SequenceNumber++
 				p.Timestamp += 960
-				if err := track.WriteRTP(&p); err != nil {
+				if err := track.WriteRTP(p); err != nil {
 					t.Errorf("write: %v", err)
 				}
 			}
