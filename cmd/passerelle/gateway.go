@@ -172,13 +172,13 @@ type rules struct{ client *livekit.Client }
 
 // ListSIPDispatchRules is directory.Rules.
 func (r rules) ListSIPDispatchRules(ctx context.Context) ([]directory.Rule, error) {
-	list, err := r.client.ListSIPDispatchRules(ctx)
+	list, err := r.client.ListDispatchRules(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]directory.Rule, len(list))
 	for i, rule := range list {
-		out[i] = directory.Rule{Name: rule.Name, Room: rule.Room, PIN: rule.PIN, TrunkIDs: rule.TrunkIDs}
+		out[i] = directory.Rule{Name: rule.Name, Room: rule.Room, PIN: rule.PIN.Reveal()}
 	}
 	return out, nil
 }
