@@ -13,6 +13,7 @@ import (
 	"passerelle/bridge"
 	"passerelle/bridge/ivr"
 	"passerelle/internal/egress"
+	"passerelle/internal/testpeer/phone"
 	"passerelle/internal/testpeer/speech"
 	"passerelle/sip"
 	"passerelle/transcode"
@@ -86,8 +87,8 @@ type play struct {
 	out   io.Writer
 	start time.Time
 
-	phone *phone
-	call  *conversation
+	phone *phone.Phone
+	call  *phone.Call
 	heard []string // by whom, how well
 	bad   []string // what did not work
 }
@@ -102,30 +103,30 @@ func (p *play) line(who, format string, args ...any) {
 func (p *play) run(ctx context.Context, target, codec string) (err error) {
 	ctx, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
-	if p.phone, err = newPhone("127.0.0.1:0", egress.New(), slog.New(slog.DiscardHandler)); err != nil {
+	if p.phone, err = phone.New("127.0.0.1:0", egress.New(), slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.phone.close()) }()
+	defer func() { err = errors.Join(err, p.phone.Close()) }()
 
 	fmt.Fprintln(p.out)
 	target = "sip:demo@" + target
 	p.line("phone", "→ INVITE %s, as Mireille +33 1 23 45 67 12", target)
-	p.call, err = p.phone.dial(ctx, target, sip.DialOptions{
+	p.call, err = p.phone.Dial(ctx, target, sip.DialOptions{
 		From: "+33123456712", Codecs: []string{codec}, Encryption: "prefer",
 		Progress: func(code int, phrase string) { p.line("phone", "← %d %s", code, phrase) },
 	})
 	if err != nil {
 		return err
 	}
-	defer p.call.hangUp()
-	p.line("phone", "← 200 OK: %s, encryption %s", p.call.audio.Codec().Name, p.call.audio.Stats().Encryption)
+	defer p.call.HangUp()
+	p.line("phone", "← 200 OK: %s, encryption %s", p.call.Audio.Codec().Name, p.call.Audio.Stats().Encryption)
 	for _, act := range []func(context.Context) error{p.wrongPIN, p.rightPIN, p.talk, p.mute, p.raiseHand} {
 		if err := act(ctx); err != nil {
 			return err
 		}
 	}
 	p.line("phone", "→ BYE")
-	p.call.hangUp()
+	p.call.HangUp()
 	if err := until(ctx, 5*time.Second, "the phone has left the room", func() bool { _, there := p.guest(); return !there }); err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func (p *play) guest() (bridge.Participant, bool) {
 func (p *play) hears(ctx context.Context, since time.Time, name ivr.Name, words string) error {
 	clip := p.stage.prompts.Clip(p.stage.cfg.IVR.Language, name)
 	err := until(ctx, 15*time.Second, fmt.Sprintf("the telephone hears “%s”", words), func() bool {
-		pcm, _ := p.phone.tape.Since(since)
+		pcm, _ := p.phone.Tape.Since(since)
 		_, correlation := find(pcm, clip)
 		return correlation > 0.6
 	})
@@ -161,7 +162,7 @@ func (p *play) wrongPIN(ctx context.Context) error {
 	}
 	since := time.Now()
 	p.line("phone", "types 0000000000#, which is wrong")
-	if err := p.call.press(ctx, "0000000000#", "rtp"); err != nil {
+	if err := p.call.Press(ctx, "0000000000#", "rtp"); err != nil {
 		return err
 	}
 	return p.hears(ctx, since, ivr.WrongPIN, "Ce code n'est pas correct.")
@@ -170,7 +171,7 @@ func (p *play) wrongPIN(ctx context.Context) error {
 func (p *play) rightPIN(ctx context.Context) error {
 	since := time.Now()
 	p.line("phone", "types %s#", demoPIN)
-	if err := p.call.press(ctx, demoPIN+"#", "rtp"); err != nil {
+	if err := p.call.Press(ctx, demoPIN+"#", "rtp"); err != nil {
 		return err
 	}
 	if err := until(ctx, 10*time.Second, "Camille sees the telephone", func() bool { g, ok := p.guest(); return ok && len(g.Tracks) > 0 }); err != nil {
@@ -183,7 +184,7 @@ func (p *play) rightPIN(ctx context.Context) error {
 
 // talk has both speak, one after the other, and measures what arrives.
 func (p *play) talk(ctx context.Context) error {
-	camille, tape := p.stage.camille, p.phone.tape
+	camille, tape := p.stage.camille, p.phone.Tape
 	words := p.stage.prompts.Clip("en", ivr.KeysHelp)[:4*transcode.Rate]
 	said := camille.Say(words)
 	p.line("Camille", "speaks for 4 s")
@@ -196,7 +197,7 @@ func (p *play) talk(ctx context.Context) error {
 	camille.Loop(nil)
 	words = p.stage.prompts.Clip("fr", ivr.KeysHelp)[:4*transcode.Rate]
 	said = time.Now()
-	p.call.voice.Play(words, mix.PlayOptions{})
+	p.call.Voice.Play(words, mix.PlayOptions{})
 	p.line("phone", "speaks for 4 s")
 	if err := p.meters(ctx, 4*time.Second+500*time.Millisecond, "Camille", camille.Tape.Level); err != nil {
 		return err
@@ -255,7 +256,7 @@ func (p *play) raiseHand(ctx context.Context) error {
 // key presses keys and waits until Camille sees what they do.
 func (p *play) key(ctx context.Context, keys, what string, is func(bridge.Participant) bool) error {
 	p.line("phone", "types %s", keys)
-	if err := p.call.press(ctx, keys, "rtp"); err != nil {
+	if err := p.call.Press(ctx, keys, "rtp"); err != nil {
 		return err
 	}
 	if err := until(ctx, 5*time.Second, what, func() bool { g, ok := p.guest(); return ok && is(g) }); err != nil {
@@ -272,7 +273,7 @@ func (p *play) sum(verdict error) {
 		fmt.Fprintln(p.out, " ", h)
 	}
 	if p.call != nil {
-		s := p.call.audio.Stats()
+		s := p.call.Audio.Stats()
 		fmt.Fprintf(p.out, "  the telephone received %d packets, lost %d, jitter %v; sent %d\n",
 			s.PacketsReceived, s.Lost, s.Jitter.Round(100*time.Microsecond), s.PacketsSent)
 	}

@@ -13,6 +13,7 @@ import (
 	"passerelle/bridge"
 	"passerelle/configs"
 	"passerelle/internal/egress"
+	"passerelle/internal/testpeer/phone"
 	"passerelle/sip"
 	"passerelle/transcode"
 	"passerelle/transcode/mix"
@@ -67,31 +68,31 @@ func dial(ctx context.Context, args []string, out io.Writer) (err error) {
 		cfg.Log.Level = "debug"
 		log = newLogger(cfg)
 	}
-	p, err := newPhone(*listen, egress.New(allowed...), log)
+	p, err := phone.New(*listen, egress.New(allowed...), log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
+	defer func() { err = errors.Join(err, p.Close()) }()
 
 	ctx, _, release := untilSignals(ctx)
 	defer release()
 	fmt.Fprintln(out, "→ calling", f.Arg(0))
-	c, err := p.dial(ctx, f.Arg(0), o)
+	c, err := p.Dial(ctx, f.Arg(0), o)
 	if err != nil {
 		return err
 	}
 	answered := time.Now()
-	fmt.Fprintf(out, "  answered: %s, encryption %s\n", c.audio.Codec().Name, c.audio.Stats().Encryption)
+	fmt.Fprintf(out, "  answered: %s, encryption %s\n", c.Audio.Codec().Name, c.Audio.Stats().Encryption)
 	if *duration > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, *duration)
 		defer stop()
 	}
-	reason := c.talk(ctx, out, *digits, *way, clip)
-	c.hangUp()
-	c.printQuality(out, reason, time.Since(answered))
+	reason := talk(ctx, c, out, *digits, *way, clip)
+	c.HangUp()
+	printQuality(c, out, reason, time.Since(answered))
 	if *record != "" {
-		pcm, _ := p.tape.Since(answered)
+		pcm, _ := p.Tape.Since(answered)
 		if err := writeClip(*record, pcm); err != nil {
 			return err
 		}
@@ -101,19 +102,19 @@ func dial(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 // talk types, plays, and shows the level of what is heard every second, until the call ends.
-func (c *conversation) talk(ctx context.Context, out io.Writer, digits, way string, clip []int16) error {
+func talk(ctx context.Context, c *phone.Call, out io.Writer, digits, way string, clip []int16) error {
 	ended := make(chan error, 1)
 	ctx, stop := context.WithCancelCause(ctx)
 	go func() {
-		reason := c.wait(ctx)
+		reason := c.Wait(ctx)
 		stop(reason)
 		ended <- reason
 	}()
 	typed := make(chan error, 1)
 	go func() {
-		err := c.press(ctx, digits, way)
+		err := c.Press(ctx, digits, way)
 		if err == nil && len(clip) > 0 {
-			c.voice.Play(clip, mix.PlayOptions{})
+			c.Voice.Play(clip, mix.PlayOptions{})
 		}
 		typed <- err
 	}()
@@ -125,16 +126,16 @@ func (c *conversation) talk(ctx context.Context, out io.Writer, digits, way stri
 			<-typed
 			return reason
 		case <-tick.C:
-			s := c.audio.Stats()
+			s := c.Audio.Stats()
 			fmt.Fprintf(out, "  heard %s  received %d  lost %d  jitter %v  sent %d\n",
-				meter(c.phone.tape.Level(time.Second)), s.PacketsReceived, s.Lost, s.Jitter.Round(100*time.Microsecond), s.PacketsSent)
+				meter(c.Phone.Tape.Level(time.Second)), s.PacketsReceived, s.Lost, s.Jitter.Round(100*time.Microsecond), s.PacketsSent)
 		}
 	}
 }
 
 // printQuality says how it was.
-func (c *conversation) printQuality(out io.Writer, reason error, took time.Duration) {
-	s := c.audio.Stats()
+func printQuality(c *phone.Call, out io.Writer, reason error, took time.Duration) {
+	s := c.Audio.Stats()
 	fmt.Fprintf(out, "  ended after %v: %s\n", took.Round(time.Millisecond), bridge.Label(reason))
 	fmt.Fprintf(out, "  received %d packets, lost %d, late %d, jitter %v; sent %d, lost there %d, jitter there %v, round trip %v\n",
 		s.PacketsReceived, s.Lost, s.Late, s.Jitter.Round(100*time.Microsecond), s.PacketsSent, s.FarLost, s.FarJitter, s.RoundTrip)

@@ -91,7 +91,7 @@ func (s *stage) configure(at addresses) (err error) {
 		return err
 	}
 	rooms := filepath.Join(s.dir, "rooms.yaml")
-	if err := os.WriteFile(rooms, fmt.Appendf(nil, "rooms:\n  - {pin: %q, room: %s}\n", demoPIN, demoRoom), 0o600); err != nil {
+	if err := os.WriteFile(rooms, fmt.Appendf(nil, "- {pin: %q, room: %s}\n", demoPIN, demoRoom), 0o600); err != nil {
 		return err
 	}
 	c := configs.Defaults()
@@ -156,4 +156,16 @@ func until(ctx context.Context, within time.Duration, what string, holds func() 
 		}
 	}
 	return nil
+}
+
+// pause waits for d.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -1,4 +1,5 @@
-package main
+// Package phone is a test telephone, for tests and for the programs that show a call: a SIP user agent with a voice and a tape.
+package phone
 
 import (
 	"context"
@@ -18,24 +19,24 @@ import (
 	"passerelle/transcode/playout"
 )
 
-// phone is a test telephone: a SIP user agent with a voice (what it plays) and a tape (what it hears).
-type phone struct {
-	tape *tape.Tape
-	sip  *sip.Server
+// Phone is a test telephone: what it plays goes out by its own clock, what it hears is kept on its tape.
+type Phone struct {
+	Tape *tape.Tape // all that is heard, of all calls
 
+	sip    *sip.Server
 	clock  *mix.Clock
 	line   *mix.Mixer // of the phone's own sounds: it has no sources
 	parts  *errgroup.Group
 	cancel context.CancelFunc
 }
 
-// newPhone switches a telephone on. listen is its own SIP address, host:port over UDP, TCP.
-func newPhone(listen string, guard *egress.Guard, log *slog.Logger) (*phone, error) {
+// New switches a telephone on. listen is its own SIP address, host:port over UDP and TCP. Close switches it off.
+func New(listen string, guard *egress.Guard, log *slog.Logger) (*Phone, error) {
 	ports, err := media.NewPorts(guard, 0, 0)
 	if err != nil {
 		return nil, err
 	}
-	p := &phone{tape: tape.New(), clock: mix.NewClock(1), line: mix.New(mix.Options{NoLeveling: true})}
+	p := &Phone{Tape: tape.New(), clock: mix.NewClock(1), line: mix.New(mix.Options{NoLeveling: true})}
 	cfg := configs.Defaults().SIP
 	cfg.UDP, cfg.TCP, cfg.UserAgent, cfg.SessionExpiry = []string{listen}, []string{listen}, "Passerelle test telephone", 0
 	p.sip, err = sip.New(cfg, sip.Deps{
@@ -51,7 +52,7 @@ func newPhone(listen string, guard *egress.Guard, log *slog.Logger) (*phone, err
 	p.parts, ctx = errgroup.WithContext(ctx)
 	p.parts.Go(func() error { _ = p.clock.Run(ctx); return nil }) // it ends with its context, and only then
 	p.parts.Go(func() error { return p.sip.Run(ctx) })
-	p.parts.Go(func() error { p.tape.Run(ctx); return nil })
+	p.parts.Go(func() error { p.Tape.Run(ctx); return nil })
 	select {
 	case <-p.sip.Ready():
 		return p, nil
@@ -60,46 +61,47 @@ func newPhone(listen string, guard *egress.Guard, log *slog.Logger) (*phone, err
 	}
 }
 
-// close switches the telephone off.
-func (p *phone) close() error {
+// Close switches the telephone off. Its calls have ended before.
+func (p *Phone) Close() error {
 	p.cancel()
 	return p.parts.Wait()
 }
 
-// conversation is a call that the telephone has made.
-type conversation struct {
-	leg   *sip.Leg
-	audio bridge.Audio
-	voice *mix.Output
+// Call is a call that the telephone has made and that was answered.
+type Call struct {
+	Leg   *sip.Leg
+	Audio bridge.Audio
+	Voice *mix.Output // what is played to it goes to the far end
+	Phone *Phone
+
 	heard *playout.Buffer
-	phone *phone
 }
 
-// dial calls and returns when the far end has answered.
-func (p *phone) dial(ctx context.Context, target string, o sip.DialOptions) (*conversation, error) {
+// Dial calls and returns when the far end has answered. HangUp ends the call, whoever ended it first.
+func (p *Phone) Dial(ctx context.Context, target string, o sip.DialOptions) (*Call, error) {
 	leg, err := p.sip.Dial(ctx, target, o)
 	if err != nil {
 		return nil, err
 	}
-	c := &conversation{leg: leg, audio: leg.Audio(), phone: p}
-	if c.heard, err = playout.New(c.audio.Codec(), playout.Config{}); err == nil {
-		c.voice, err = mix.NewOutput(c.audio.Codec(), c.audio)
+	c := &Call{Leg: leg, Audio: leg.Audio(), Phone: p}
+	if c.heard, err = playout.New(c.Audio.Codec(), playout.Config{}); err == nil {
+		c.Voice, err = mix.NewOutput(c.Audio.Codec(), c.Audio)
 	}
 	if err != nil {
 		leg.End(nil)
 		return nil, err
 	}
-	p.tape.Add(c.heard)
-	c.audio.SetSink(c.heard)
-	c.voice.Attach(p.line, nil)
+	p.Tape.Add(c.heard)
+	c.Audio.SetSink(c.heard)
+	c.Voice.Attach(p.line, nil)
 	return c, nil
 }
 
 // digitLength is how long a key is pressed, and how long the pause after it is.
 const digitLength = 100 * time.Millisecond
 
-// press types digits, one after the other.
-func (c *conversation) press(ctx context.Context, digits, way string) error {
+// Press types digits, one after the other, each in the way that sip.Leg.SendDigit names; a comma is a pause of a second.
+func (c *Call) Press(ctx context.Context, digits, way string) error {
 	for _, d := range []byte(digits) {
 		if d == ',' { // a pause, as in calendar entries
 			if err := pause(ctx, time.Second); err != nil {
@@ -107,7 +109,7 @@ func (c *conversation) press(ctx context.Context, digits, way string) error {
 			}
 			continue
 		}
-		if err := c.leg.SendDigit(ctx, d, digitLength, way); err != nil {
+		if err := c.Leg.SendDigit(ctx, d, digitLength, way); err != nil {
 			return fmt.Errorf("digit %c: %w", d, err)
 		}
 		if err := pause(ctx, digitLength); err != nil {
@@ -117,11 +119,11 @@ func (c *conversation) press(ctx context.Context, digits, way string) error {
 	return nil
 }
 
-// wait follows the call until it ends or ctx does, and answers the far end's reason; nil: ctx ended first.
-func (c *conversation) wait(ctx context.Context) error {
+// Wait follows the call until it ends or ctx does, and answers the far end's reason; nil: ctx ended first.
+func (c *Call) Wait(ctx context.Context) error {
 	for {
 		select {
-		case e, ok := <-c.leg.Events():
+		case e, ok := <-c.Leg.Events():
 			switch {
 			case !ok || e.Kind == bridge.Ended && e.Reason == nil:
 				return bridge.ErrHungUp
@@ -134,13 +136,13 @@ func (c *conversation) wait(ctx context.Context) error {
 	}
 }
 
-// hangUp ends the call.
-func (c *conversation) hangUp() {
-	c.leg.End(nil)
-	for range c.leg.Events() { // until it is closed: the far end has been told
+// HangUp ends the call and returns when the far end has been told.
+func (c *Call) HangUp() {
+	c.Leg.End(nil)
+	for range c.Leg.Events() { // until it is closed: the far end has been told
 	}
-	c.phone.tape.Remove(c.heard)
-	c.voice.Close()
+	c.Phone.Tape.Remove(c.heard)
+	c.Voice.Close()
 	c.heard.Close()
 }
 
