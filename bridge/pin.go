@@ -73,6 +73,9 @@ func (c *call) askPIN(ctx context.Context, intro ivr.Name) (ivr.PIN, error) {
 			question = c.ask(ivr.Welcome)
 			d, err = c.digit(ctx, question.Done(), nil)
 			continue
+		case d == '#' && collect.Len() == 0: // typed behind a PIN that was complete without it
+			d, err = c.digit(ctx, question.Done(), nil)
+			continue
 		case d != 0:
 			c.ears.Hush()
 			if pin, complete := collect.Press(d); complete {
