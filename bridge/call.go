@@ -56,7 +56,7 @@ func newCall(n *Node, leg Leg) *call {
 	return c
 }
 
-// run is the life of every call. It returns the reason for which the call ends; nil is the caller's own wish.
+// run is the life of every call. It returns the reason for which the call ends.
 func (c *call) run(ctx context.Context) error {
 	if err := c.node.admit(c); err != nil {
 		return err

@@ -136,6 +136,9 @@ func (n *Node) Drain(ctx context.Context) error {
 
 // Wait returns when no call is left, or when ctx ends.
 func (n *Node) Wait(ctx context.Context) error {
+	if n.Running() == 0 {
+		return nil
+	}
 	done := make(chan struct{})
 	go func() {
 		n.running.Wait()

@@ -60,36 +60,41 @@ func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
 // patience is how long a caller waits in silence.
 const patience = 1500 * time.Millisecond
 
-// askPIN says intro, asks for a PIN and collects it. A star before the first digit changes the language.
+// askPIN says intro, asks for a PIN and collects it. A star before the first digit changes the language. A # before it does nothing: many type one
+// behind a PIN of fixed length, which was complete without it.
 func (c *call) askPIN(ctx context.Context, intro ivr.Name) (ivr.PIN, error) {
 	question := c.ask(intro)
 	collect := ivr.NewCollector(c.node.IVR.PINLength)
-	d, err := c.digit(ctx, question.Done(), nil)
-	for err == nil {
+	for {
+		d, err := c.typed(ctx, question)
 		switch {
+		case err != nil:
+			return ivr.PIN{}, err
+		case d == 0:
+			return ivr.PIN{}, ErrNoPIN
+		case d == '#' && collect.Len() == 0:
+			continue
 		case d == '*' && collect.Len() == 0 && len(c.node.IVR.Languages) > 1:
 			c.ears.Hush()
 			c.lang = c.nextLanguage()
 			question = c.ask(ivr.Welcome)
-			d, err = c.digit(ctx, question.Done(), nil)
 			continue
-		case d == '#' && collect.Len() == 0: // typed behind a PIN that was complete without it
-			d, err = c.digit(ctx, question.Done(), nil)
-			continue
-		case d != 0:
-			c.ears.Hush()
-			if pin, complete := collect.Press(d); complete {
-				return pin, nil
-			}
 		}
-		timer := time.NewTimer(c.node.IVR.PINTimeout)
-		d, err = c.digit(ctx, nil, timer.C)
-		timer.Stop()
-		if err == nil && d == 0 {
-			return ivr.PIN{}, ErrNoPIN
+		c.ears.Hush()
+		if pin, complete := collect.Press(d); complete {
+			return pin, nil
 		}
 	}
-	return ivr.PIN{}, err
+}
+
+// typed waits for the next digit, for ivr.pin_timeout after the question at most. It answers 0 when none came.
+func (c *call) typed(ctx context.Context, question *mix.Playback) (byte, error) {
+	if d, err := c.digit(ctx, question.Done(), nil); d != 0 || err != nil {
+		return d, err
+	}
+	timer := time.NewTimer(c.node.IVR.PINTimeout)
+	defer timer.Stop()
+	return c.digit(ctx, nil, timer.C)
 }
 
 // ask says intro and the question for the PIN; a caller whose trunk names no language is offered the next one, in that language.

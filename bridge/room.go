@@ -20,8 +20,9 @@ type room struct {
 	session Session // the hidden listener's
 	chimes  *chimes
 
-	ready chan struct{} // closed when the listener is in, or failed is set
-	refs  int           // guarded by rooms.mu
+	ready  chan struct{} // closed when the listener is in, or failed is set
+	giveUp context.CancelFunc
+	refs   int // guarded by rooms.mu
 
 	mu      sync.Mutex
 	people  map[string]Participant // by identity; hidden ones are not here

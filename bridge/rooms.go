@@ -35,8 +35,10 @@ func (rs *rooms) enter(ctx context.Context, name string) (*room, error) {
 			r.mixer.AddSource(r.chimes)
 		}
 		rs.all[name] = r
-		// The first caller's own context does not matter to those who follow.
-		go r.join(context.WithoutCancel(ctx))
+		// The first caller's own context does not matter to those who follow: the last one to give up ends the attempt.
+		var joining context.Context
+		joining, r.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+		go r.join(joining)
 	}
 	r.refs++
 	rs.mu.Unlock()
@@ -65,6 +67,7 @@ func (rs *rooms) leave(r *room) {
 	}
 	rs.mu.Unlock()
 	if last {
+		r.giveUp()
 		<-r.ready
 		r.leave()
 	}

@@ -145,6 +145,7 @@ func (p *play) guest() (bridge.Participant, bool) {
 // hears waits until the telephone has heard a prompt, said since then.
 func (p *play) hears(ctx context.Context, since time.Time, name ivr.Name, words string) error {
 	clip := p.stage.prompts.Clip(p.stage.cfg.IVR.Language, name)
+	clip = clip[:min(len(clip), 3*transcode.Rate/2)]
 	err := until(ctx, 15*time.Second, fmt.Sprintf("the telephone hears “%s”", words), func() bool {
 		pcm, _ := p.phone.Tape.Since(since)
 		_, correlation := find(pcm, clip)

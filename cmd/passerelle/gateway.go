@@ -148,7 +148,7 @@ func (g *gateway) run(drain, stop context.Context) error {
 
 // drain lets the running calls end: by themselves, at the end of their time with a good-bye, or at once when stop ends.
 func (g *gateway) drain(stop context.Context) {
-	g.log.Info("draining: no more calls are taken", "running", g.node.Running(), "within", g.cfg.Calls.DrainTimeout)
+	g.log.Info("shutting down: no more calls are taken", "running", g.node.Running(), "within", g.cfg.Calls.DrainTimeout)
 	g.sip.Drain()
 	limited, cancel := context.WithTimeout(stop, g.cfg.Calls.DrainTimeout)
 	defer cancel()

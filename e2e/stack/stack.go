@@ -87,7 +87,7 @@ func (s *Stack) startGateway(t *testing.T, o Options) {
 	directory := ""
 	if !o.NoRooms {
 		rooms := filepath.Join(s.Dir, "rooms.yaml")
-		write(t, rooms, fmt.Sprintf("rooms:\n  - {pin: %q, room: %s, title: Démonstration}\n", PIN, Room))
+		write(t, rooms, fmt.Sprintf("- {pin: %q, room: %s, title: Démonstration}\n", PIN, Room))
 		directory = "directory: {livekit: false, file: " + rooms + "}"
 	}
 	config := filepath.Join(s.Dir, "passerelle.yaml")
