@@ -180,8 +180,7 @@ func (p *Port) api(l *lane, media *pion.MediaEngine, chain *interceptor.Registry
 	e.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6})
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.DisableActiveTCP(true)
-	e.SetIncludeLoopbackCandidate(l.address.Addr().IsLoopback())
-	e.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() == l.address.Addr().IsLoopback() })
+	e.SetIncludeLoopbackCandidate(l.address.Addr().IsLoopback() || l.address.Addr().IsUnspecified()) // the far end may be on this machine
 	e.SetICETimeouts(disconnectedAfter, failedAfter, keepaliveEvery)
 	e.SetRemoteIPFilter(func(ip net.IP) bool {
 		a, ok := netip.AddrFromSlice(ip)

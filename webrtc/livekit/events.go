@@ -57,10 +57,12 @@ func (q *events) merge(e bridge.SessionEvent) []bridge.SessionEvent {
 		q.drop(slices.IndexFunc(q.list, func(o bridge.SessionEvent) bool {
 			return o.Kind == e.Kind && o.Participant.Identity == e.Participant.Identity
 		}))
-	case bridge.Interrupted, bridge.Restored:
-		i := slices.IndexFunc(q.list, func(o bridge.SessionEvent) bool { return o.Kind == bridge.Interrupted || o.Kind == bridge.Restored })
-		if i >= 0 && q.list[i].Kind != e.Kind { // one undid the other before anybody saw it
-			q.drop(i)
+	case bridge.Interrupted: // again, before anybody saw that all was well between: it was not
+		is := func(k bridge.SessionEventKind) func(bridge.SessionEvent) bool {
+			return func(o bridge.SessionEvent) bool { return o.Kind == k }
+		}
+		if first := slices.IndexFunc(q.list, is(bridge.Interrupted)); first >= 0 {
+			q.drop(first + slices.IndexFunc(q.list[first:], is(bridge.Restored)))
 			return q.list
 		}
 	}

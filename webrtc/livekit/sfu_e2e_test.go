@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,12 +54,17 @@ func startSFU(t testing.TB, o sfuproc.Options) *sfuproc.Process {
 
 func newClient(t testing.TB, url string) *livekit.Client {
 	t.Helper()
+	return newClientOn(t, url, "127.0.0.1:0")
+}
+
+func newClientOn(t testing.TB, url, udp string) *livekit.Client {
+	t.Helper()
 	level := slog.LevelWarn
 	if testing.Verbose() {
 		level = slog.LevelDebug
 	}
 	c, err := livekit.New(configs.LiveKit{
-		URL: url, APIKey: key, APISecret: secret, UDPListen: "127.0.0.1:0", JoinTimeout: 10 * time.Second, ReconnectFor: time.Minute,
+		URL: url, APIKey: key, APISecret: secret, UDPListen: udp, JoinTimeout: 10 * time.Second, ReconnectFor: time.Minute,
 	}, egress.New(), slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	if err != nil {
 		t.Fatal(err)
@@ -290,6 +296,24 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+// TestAnyAddress: a media port on all addresses works as well.
+func TestAnyAddress(t *testing.T) {
+	leakCheck(t)
+	sfu := startSFU(t, sfuproc.Options{})
+	for i, udp := range []string{"0.0.0.0:0", ":0"} {
+		c := newClientOn(t, sfu.URL(), udp)
+		room := fmt.Sprint("r", i)
+		listener := join(t, c, bridge.Join{Room: room, Identity: "listener", Hidden: true, Subscribe: true})
+		phone := join(t, c, bridge.Join{Room: room, Identity: "phone", Phone: true, Publish: true})
+		spoken := speak(t, phone, "phone")
+		hears := newEar()
+		if err := listener.Subscribe(listener.expectTrack("phone"), hears); err != nil {
+			t.Fatal(err)
+		}
+		hears.expect(t, spoken, 5)
+	}
+}
+
 // TestHost: what a host does arrives, and what a participant does arrives at the host.
 func TestHost(t *testing.T) {
 	leakCheck(t)
@@ -313,6 +337,7 @@ func TestHost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	check(spoken.track.SetMuted(ctx, false)) // what is so already
 	mutedIs := func(muted bool) func(bridge.SessionEvent) bool {
 		return func(e bridge.SessionEvent) bool {
 			return e.Kind == bridge.ParticipantChanged && len(e.Participant.Tracks) == 1 && e.Participant.Tracks[0].Muted == muted
@@ -524,6 +549,32 @@ func (c *cutter) cut() {
 		conn.Close()
 	}
 	c.conns = nil
+}
+
+// TestFrozenSFU: an SFU that neither answers nor hangs up is noticed by its silence on the media port, and the sound goes on when it is back.
+func TestFrozenSFU(t *testing.T) {
+	leakCheck(t)
+	sfu := startSFU(t, sfuproc.Options{})
+	c := newClient(t, sfu.URL())
+	listener := join(t, c, bridge.Join{Room: "r", Identity: "listener", Hidden: true, Subscribe: true})
+	phone := join(t, c, bridge.Join{Room: "r", Identity: "phone", Phone: true, Publish: true})
+	spoken := speak(t, phone, "phone")
+	hears := newEar()
+	if err := listener.Subscribe(listener.expectTrack("phone"), hears); err != nil {
+		t.Fatal(err)
+	}
+	hears.expect(t, spoken, 5)
+	if err := syscall.Kill(sfu.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	phone.expect("interrupted", kind(bridge.Interrupted))
+	listener.expect("interrupted", kind(bridge.Interrupted))
+	if err := syscall.Kill(sfu.Pid(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	phone.expect("restored", kind(bridge.Restored))
+	listener.expect("restored", kind(bridge.Restored))
+	hears.expect(t, spoken, 50)
 }
 
 // TestManySessions: sessions come and go in numbers, and leave no socket behind.

@@ -75,6 +75,10 @@ func (t *Track) WriteRTP(p *rtp.Packet) error {
 func (t *Track) SetMuted(ctx context.Context, muted bool) error {
 	s := t.s
 	s.mu.Lock()
+	if !t.asking && t.muted == muted {
+		s.mu.Unlock()
+		return nil // LiveKit would not answer
+	}
 	t.muted, t.asking = muted, true
 	s.mu.Unlock()
 	var asked *link
@@ -89,6 +93,9 @@ func (t *Track) SetMuted(ctx context.Context, muted bool) error {
 		return false, t.sendMuted(asked)
 	})
 	if err != nil {
+		s.mu.Lock()
+		t.asking = false // what the room says next is right
+		s.mu.Unlock()
 		return fmt.Errorf("mute: %w", err)
 	}
 	return nil

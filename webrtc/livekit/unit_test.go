@@ -30,12 +30,15 @@ func TestEventsMerge(t *testing.T) {
 		return bridge.SessionEvent{Kind: bridge.SpeakersChanged, Speakers: []bridge.Speaker{{Level: level}}}
 	}
 	for name, c := range map[string]struct{ in, want []bridge.SessionEvent }{
-		"states of one":         {[]bridge.SessionEvent{changed("a", "1"), changed("b", "1"), changed("a", "2")}, []bridge.SessionEvent{changed("b", "1"), changed("a", "2")}},
-		"came and went":         {[]bridge.SessionEvent{changed("a", "1"), left("a")}, []bridge.SessionEvent{changed("a", "1"), left("a")}},
-		"went and came":         {[]bridge.SessionEvent{changed("a", "1"), left("a"), changed("a", "2")}, []bridge.SessionEvent{left("a"), changed("a", "2")}},
-		"speakers":              {[]bridge.SessionEvent{speakers(1), changed("a", "1"), speakers(0)}, []bridge.SessionEvent{changed("a", "1"), speakers(0)}},
-		"a flicker":             {[]bridge.SessionEvent{interrupted, changed("a", "1"), restored}, []bridge.SessionEvent{changed("a", "1")}},
-		"nothing after the end": {[]bridge.SessionEvent{{Kind: bridge.SessionEnded}, changed("a", "1")}, []bridge.SessionEvent{{Kind: bridge.SessionEnded}}},
+		"states of one":           {[]bridge.SessionEvent{changed("a", "1"), changed("b", "1"), changed("a", "2")}, []bridge.SessionEvent{changed("b", "1"), changed("a", "2")}},
+		"came and went":           {[]bridge.SessionEvent{changed("a", "1"), left("a")}, []bridge.SessionEvent{changed("a", "1"), left("a")}},
+		"went and came":           {[]bridge.SessionEvent{changed("a", "1"), left("a"), changed("a", "2")}, []bridge.SessionEvent{left("a"), changed("a", "2")}},
+		"speakers":                {[]bridge.SessionEvent{speakers(1), changed("a", "1"), speakers(0)}, []bridge.SessionEvent{changed("a", "1"), speakers(0)}},
+		"a flicker":               {[]bridge.SessionEvent{interrupted, changed("a", "1"), restored}, []bridge.SessionEvent{interrupted, changed("a", "1"), restored}},
+		"flickers":                {[]bridge.SessionEvent{interrupted, restored, interrupted, restored, interrupted, restored}, []bridge.SessionEvent{interrupted, restored}},
+		"flickers after a return": {[]bridge.SessionEvent{restored, interrupted, restored, interrupted, restored, interrupted}, []bridge.SessionEvent{restored, interrupted}},
+		"still away":              {[]bridge.SessionEvent{interrupted, restored, interrupted}, []bridge.SessionEvent{interrupted}},
+		"nothing after the end":   {[]bridge.SessionEvent{{Kind: bridge.SessionEnded}, changed("a", "1")}, []bridge.SessionEvent{{Kind: bridge.SessionEnded}}},
 	} {
 		q := newEvents()
 		for _, e := range c.in {
