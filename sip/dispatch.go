@@ -32,7 +32,7 @@ func (s *Server) sound(tx *serverTx) bool {
 	switch {
 	case !strings.EqualFold(req.SipVersion, "SIP/2.0"):
 		code, phrase = 505, "Version Not Supported"
-	case req.CSeq().MethodName != req.Method:
+	case !strings.EqualFold(string(req.CSeq().MethodName), string(req.Method)): // sipgo writes methods in upper case
 		code, phrase = 400, "CSeq Method Differs"
 	case from == "":
 		code, phrase = 400, "Missing From Tag"

@@ -106,7 +106,7 @@ func (t *transport) readUDP(c packetSocket, from path) {
 			t.metrics.dropped.WithLabelValues("size").Inc()
 			continue
 		}
-		m, err := t.parser.ParseSIP(b)
+		m, err := parseDatagram(t.parser, b)
 		if err != nil || m == nil {
 			t.metrics.dropped.WithLabelValues("malformed").Inc()
 			continue
@@ -122,18 +122,19 @@ func (t *transport) adopt(network string, c net.Conn, ours bool) *stream {
 	key := streamKey{network, remote}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	full := len(t.streams) >= maxStreams || !t.gate.known(remote.Addr()) && t.perAddr[remote.Addr()] >= maxPerSource
+	full := len(t.all) >= maxStreams || !t.gate.known(remote.Addr()) && t.perAddr[remote.Addr()] >= maxPerSource
 	if t.closed || !ours && full {
 		_ = c.Close()
 		return nil
 	}
-	t.streams[key] = s
+	t.streams[key], t.all[s] = s, true
 	t.perAddr[remote.Addr()]++
 	t.running.Go(func() {
 		t.readStream(network, s)
 		s.close()
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		delete(t.all, s)
 		if t.streams[key] == s {
 			delete(t.streams, key)
 		}
@@ -216,7 +217,7 @@ func (t *transport) close() {
 	for _, c := range t.closers {
 		_ = c()
 	}
-	for _, s := range t.streams {
+	for s := range t.all {
 		s.close()
 	}
 	t.mu.Unlock()

@@ -49,6 +49,7 @@ func newLayer(t timers, m *metrics) *layer {
 
 // receive is called by the transport with every message.
 func (l *layer) receive(m sipgo.Message, p path) {
+	tidy(m)
 	switch m := m.(type) {
 	case *sipgo.Request:
 		l.receiveRequest(m, p)

@@ -123,7 +123,9 @@ type transport struct {
 	closers []func() error
 	udp     []udpSocket
 	local   map[string]netip.AddrPort // the first listener of each transport
-	streams map[streamKey]*stream
+	streams map[streamKey]*stream     // the latest of each far end
+	all     map[*stream]bool
+	dialing map[streamKey]chan struct{} // closed when the dial is over
 	perAddr map[netip.Addr]int
 }
 
@@ -137,7 +139,8 @@ func newTransport(guard *egress.Guard, g *gate, m *metrics, log *slog.Logger) *t
 	p.MaxMessageLength = maxMessage
 	return &transport{
 		guard: guard, gate: g, metrics: m, log: log, parser: p,
-		local: map[string]netip.AddrPort{}, streams: map[streamKey]*stream{}, perAddr: map[netip.Addr]int{},
+		local: map[string]netip.AddrPort{}, streams: map[streamKey]*stream{}, all: map[*stream]bool{},
+		dialing: map[streamKey]chan struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 }
 
@@ -157,16 +160,40 @@ func (t *transport) path(ctx context.Context, network string, remote netip.AddrP
 		}
 		return path{}, fmt.Errorf("no UDP socket that can reach %s", remote)
 	}
-	t.mu.Lock()
-	s := t.streams[streamKey{network, remote}]
-	t.mu.Unlock()
-	if s == nil {
-		var err error
-		if s, err = t.dial(ctx, network, remote, serverName); err != nil {
-			return path{}, err
-		}
+	s, err := t.connect(ctx, streamKey{network, remote}, serverName)
+	if err != nil {
+		return path{}, err
 	}
 	return path{transport: network, local: addrPort(s.conn.LocalAddr()), remote: remote, stream: s}, nil
+}
+
+// connect finds the connection to a far end or opens it, once for all who want it at the same time.
+func (t *transport) connect(ctx context.Context, key streamKey, serverName string) (*stream, error) {
+	for {
+		t.mu.Lock()
+		if s := t.streams[key]; s != nil {
+			t.mu.Unlock()
+			return s, nil
+		}
+		wait := t.dialing[key]
+		if wait == nil {
+			t.dialing[key] = make(chan struct{})
+			t.mu.Unlock()
+			break
+		}
+		t.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	s, err := t.dial(ctx, key.transport, key.remote, serverName)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.dialing[key])
+	delete(t.dialing, key)
+	return s, err
 }
 
 // dial opens a connection through the guard and reads from it.
