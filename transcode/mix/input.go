@@ -12,7 +12,7 @@ const (
 	overs    = 6     // dB above its own noise that a source must be
 	noiseCap = -45   // what is louder than this is no noise
 	rise     = 0.01  // dB a tick that noise may grow: half a dB a second
-	decay    = 0.5   // dB a tick by which a source counts as quieter after it was loud
+	decay    = 1     // dB a tick by which a source counts as quieter after it was loud
 	linger   = 25    // ticks for which a source is read after it fell silent
 	settle   = 15    // ticks for which a source is read at least
 	better   = 6     // dB by which a source must be louder to take another one's place

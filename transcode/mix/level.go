@@ -12,8 +12,8 @@ const (
 	gainDown  = 0.12
 	overNoise = 9   // dB above the noise that speech is
 	quietest  = -50 // dBov that speech is
-	pause     = 15  // ticks without speech before gain is taken back
-	retreat   = 1.5 // dB a tick by which it is
+	pause     = 8   // ticks without speech before gain is taken back
+	retreat   = 3   // dB a tick by which it is
 )
 
 // leveler finds the gain of one talker, slowly. In pauses nothing is made louder than it came: noise stays where it is.

@@ -4,8 +4,8 @@ import "passerelle/transcode"
 
 // The limiter's ways.
 const (
-	ceiling = 29204                 // -1 dBov: louder is made quieter
-	block   = transcode.Rate / 200  // 5 ms, in which loudness is looked at
+	ceiling = 29204                // -1 dBov: louder is made quieter
+	block   = transcode.Rate / 200 // 5 ms, in which loudness is looked at
 	blocks  = transcode.FrameSamples / block
 	attack  = transcode.Rate / 1000 // 1 ms
 	release = 0.02                  // of the way back to 1 in each block: a quarter of a second
@@ -17,8 +17,8 @@ type limiter struct {
 	gain float32 // at the end of the last frame
 }
 
-// limit writes src into dst, no louder than the ceiling.
-func (l *limiter) limit(dst []int16, src []int32) {
+// limit writes src into dst, no louder than the ceiling, and says what src's peak was.
+func (l *limiter) limit(dst []int16, src []int32) (loudest int32) {
 	var need [blocks + 1]float32 // the most gain that each block bears
 	least := float32(1)
 	for b := range blocks {
@@ -26,6 +26,7 @@ func (l *limiter) limit(dst []int16, src []int32) {
 		for _, v := range src[b*block : (b+1)*block] {
 			peak = max(peak, v, -v)
 		}
+		loudest = max(loudest, peak)
 		need[b] = 1
 		if peak > ceiling {
 			need[b] = ceiling / float32(peak)
@@ -37,7 +38,7 @@ func (l *limiter) limit(dst []int16, src []int32) {
 		for i, v := range src {
 			dst[i] = int16(v)
 		}
-		return
+		return loudest
 	}
 	need[blocks] = 1
 	gain := l.gain
@@ -54,6 +55,7 @@ func (l *limiter) limit(dst []int16, src []int32) {
 		gain = end
 	}
 	l.gain = gain
+	return loudest
 }
 
 // slide applies a gain that goes from one value to another.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"passerelle/transcode"
+	"passerelle/transcode/g722"
+	"passerelle/transcode/opus"
 	"passerelle/transcode/resample"
 )
 
@@ -51,8 +53,14 @@ func (l *line) encode(f *frame) []byte {
 	return l.payload[:size]
 }
 
-// begin starts anew, as if the line had encoded the past: the far end's decoder has heard it, from another encoder.
-func (l *line) begin(past *history) {
+// copier is an encoder that can go on where another one is. Implemented by opus.Encoder and g722.Encoder; the other codecs keep no state.
+type copier interface {
+	CopyState(from any) bool
+}
+
+// begin goes on where from is, which encoded the past; the far end's decoder has heard it. When from is nil, the encoder begins anew and hears the
+// past first.
+func (l *line) begin(past *history, from *line) {
 	l.down.Reset()
 	if e, ok := l.enc.(interface{ Reset() error }); ok {
 		_ = e.Reset() // it only fails for an encoder that is none
@@ -60,6 +68,21 @@ func (l *line) begin(past *history) {
 	for i := range past {
 		l.encode(&past[i])
 	}
+	if c, ok := l.enc.(copier); ok && from != nil {
+		c.CopyState(from.enc)
+	}
+}
+
+// calm is how many ticks of next to silence it takes until two encoders that heard the same may stand for each other. What a codec remembers
+// fades: Opus begins almost anew in a pause, G.722's predictors forget in 32 ms time and again, and the others remember nothing.
+func (l *line) calm() int {
+	switch l.enc.(type) {
+	case *opus.Encoder:
+		return 2
+	case *g722.Encoder:
+		return 10
+	}
+	return 0
 }
 
 func (l *line) close() { l.down.Close() }

@@ -56,6 +56,7 @@ type Mixer struct {
 	limiter limiter
 	before  limiter // as it was before this tick
 	past    history // programs before this one
+	calm    int     // ticks in a row in which program was next to silent
 
 	acc   [transcode.FrameSamples]int32 // of the output that is being made
 	frame frame
@@ -105,10 +106,17 @@ func (m *Mixer) Tick() {
 	m.elect()
 	m.add()
 	m.before = m.limiter
-	m.limiter.limit(m.program[:], m.sum[:])
+	if m.limiter.limit(m.program[:], m.sum[:]) < calmPeak {
+		m.calm++
+	} else {
+		m.calm = 0
+	}
 	m.own = 0
 	for _, o := range m.outputs {
-		o.tick(m)
+		o.prepare(m) // before any shared line moves on
+	}
+	for _, o := range m.outputs {
+		o.send(m)
 	}
 	m.past.add(&m.program)
 }
@@ -150,13 +158,13 @@ func (m *Mixer) shared(codec transcode.Codec) (*line, error) {
 }
 
 // encoded is the program of this tick in the words of a shared line, which works once for all listeners. A line that nobody listened to in the
-// tick before begins anew.
-func (m *Mixer) encoded(l *line) []byte {
+// tick before goes on where the listener's own one is, if it had one.
+func (m *Mixer) encoded(l, own *line) []byte {
 	if l.at == m.now {
 		return l.payload[:l.size]
 	}
 	if l.at+1 != m.now {
-		l.begin(&m.past)
+		l.begin(&m.past, own)
 	}
 	l.at = m.now
 	return l.encode(&m.program)

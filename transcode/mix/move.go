@@ -5,11 +5,9 @@ import "slices"
 // moveTime is how long the sound of the old mixer takes to become that of the new one, in samples: 10 ms.
 const moveTime = 480
 
-// move is what an output keeps of the mixer that it left.
-type move struct {
-	past history         // what was sent last, unless the own line sent it
-	tail [moveTime]int16 // the last sound backwards: it goes on from the last sample, and fades
-}
+// move is what goes on of the old mixer's sound: the last of it backwards and upside down, so that there is neither a step nor a kink. It fades
+// into the new mixer's sound.
+type move [moveTime]int32
 
 // Attach lets the output hear a mixer, and not any more the one that it heard before. self is what the leg itself says there and will not hear;
 // nil: nothing. The change makes no gap and no click, and takes effect between two ticks.
@@ -55,7 +53,7 @@ func (m *Mixer) take(o *Output) {
 	}
 }
 
-// drop lets an output go.
+// drop lets an output go. Its own line takes over from the shared one, if it has not yet: it will speak in the next mixer's first frames.
 func (m *Mixer) drop(o *Output) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,20 +62,23 @@ func (m *Mixer) drop(o *Output) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.moved = &move{past: m.past}
-	last := &m.past[preroll-1]
-	if o.running {
-		last = &o.heard
+	m.now++ // as begin is for the tick that comes
+	if !o.running {
+		o.begin(m)
+		o.heard, o.limiter = m.past[preroll-1], m.limiter
 	}
-	for i := range o.moved.tail {
-		o.moved.tail[i] = last[len(last)-1-i]
+	m.now--
+	o.moved = &move{}
+	end := len(o.heard) - 1
+	for i := range o.moved {
+		o.moved[i] = 2*int32(o.heard[end]) - int32(o.heard[end-1-i])
 	}
 	o.mixer, o.self, o.shared = nil, nil, nil
 }
 
-// blend lets the sound of the old mixer fade into acc, the first sound of the new one.
+// blend lets the old sound fade into acc, the first sound of the new mixer.
 func (mv *move) blend(acc []int32) {
-	for i, v := range mv.tail {
-		acc[i] = (acc[i]*int32(i) + int32(v)*int32(moveTime-i)) / moveTime
+	for i, v := range mv {
+		acc[i] = (acc[i]*int32(i) + v*int32(moveTime-i)) / moveTime
 	}
 }

@@ -6,9 +6,14 @@ import (
 	"passerelle/transcode"
 )
 
-// keepOwn is for how many ticks an output keeps its own encoder when it does not need it any more: 0.8 s. Until then the shared encoder has heard
-// the same for so long that its payloads go on where the own one's end.
-const keepOwn = 40
+// How long an output keeps its own encoder when it does not need it any more, in ticks. The shared encoder has heard the same since then, but has
+// not said quite the same: the far end's decoder takes a moment to get used to it. So the change waits for a pause in the room's sound, where
+// nobody hears that moment.
+const (
+	keepOwn  = 40   // 0.8 s, at least
+	waitCalm = 1500 // 30 s more, at most
+	calmPeak = 200  // -44 dBov: what is quieter is a pause
+)
 
 // Output is what one leg hears. It belongs to one mixer at a time. Its methods may be called from any goroutine.
 type Output struct {
@@ -28,7 +33,8 @@ type Output struct {
 
 	shared  *line // of mixer
 	own     *line // made when first needed
-	running bool  // own encoded the last frame
+	running bool  // own encoded the last frame, or is ready for the next one
+	talks   bool  // self has a part in this tick's sum
 	keep    int   // ticks for which own is used
 	limiter limiter
 	room    float32 // factor of the room's sound at the end of the last frame

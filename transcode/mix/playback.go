@@ -8,8 +8,8 @@ import (
 
 // PlayOptions is how a clip is played.
 type PlayOptions struct {
-	Duck    float64 // dB by which the room gets quieter meanwhile
-	Gain    float64 // dB
+	Duck    float64 // dB by which the room gets quieter meanwhile, 0 to 60
+	Gain    float64 // dB, -60 to 20
 	Loop    bool    // again and again, until it is stopped
 	Replace bool    // instead of what is being played and waits, not after it
 }
@@ -44,6 +44,8 @@ func (p *Playback) Stop() {
 // Play plays a clip (48 kHz, mono) to this output alone, after those that it plays already. The clip is read while it is played and must not
 // change.
 func (o *Output) Play(clip []int16, options PlayOptions) *Playback {
+	options.Duck = min(max(options.Duck, 0), 60)
+	options.Gain = min(max(options.Gain, -60), 20)
 	p := &Playback{out: o, options: options, gain: float32(factor(options.Gain)), clip: clip, done: make(chan struct{})}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,27 +5,39 @@ import "passerelle/transcode"
 // duckStep is by how much the factor of the room's sound may change within a frame.
 const duckStep = 0.5
 
-// tick sends the next frame.
-func (o *Output) tick(m *Mixer) {
+// prepare decides whether the next frame is one of the output's own, and has its line ready.
+func (o *Output) prepare(m *Mixer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	talks := o.self != nil && o.self.heard == m.now
+	o.talks = o.self != nil && o.self.heard == m.now
 	switch {
-	case talks || len(o.queue) > 0 || o.volume != 0 || o.moved != nil:
-		o.keep = keepOwn
-	case o.keep > 0:
+	case o.talks || len(o.queue) > 0 || o.volume != 0 || o.moved != nil:
+		o.keep = keepOwn + waitCalm
+	case o.keep > waitCalm || o.keep > 0 && o.own != nil && m.calm < o.own.calm():
 		o.keep--
+	default:
+		o.keep = 0
 	}
+	if o.keep > 0 && !o.running && !o.held {
+		o.begin(m)
+	}
+}
+
+// send sends the next frame.
+func (o *Output) send(m *Mixer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.held {
 		o.play(m.acc[:]) // time passes; what is in acc is not used
 		o.running, o.moved, o.marker = false, nil, true
 		return
 	}
 	var payload []byte
-	if o.keep > 0 {
-		payload = o.private(m, talks)
-	} else {
+	switch {
+	case o.keep == 0:
 		payload = o.public(m)
+	case o.running:
+		payload = o.private(m)
 	}
 	if len(payload) == 0 || o.sink.WriteFrame(payload, o.codec.ClockRate/50, o.marker) != nil {
 		o.failed++
@@ -36,27 +48,28 @@ func (o *Output) tick(m *Mixer) {
 
 // public is the frame that all listeners share.
 func (o *Output) public(m *Mixer) []byte {
-	o.running = false
 	if o.shared == nil {
 		var err error
 		if o.shared, err = m.shared(o.codec); err != nil {
 			return nil
 		}
 	}
-	return m.encoded(o.shared)
+	var from *line
+	if o.running {
+		from = o.own
+	}
+	o.running = false
+	return m.encoded(o.shared, from)
 }
 
 // private is a frame of this output's own: the room without the leg itself, and what is played to it.
-func (o *Output) private(m *Mixer, talks bool) []byte {
+func (o *Output) private(m *Mixer) []byte {
 	m.own++
-	if !o.running && !o.begin(m) {
-		return nil
-	}
 	acc := m.acc[:]
 	switch {
 	case !m.active:
 		clear(acc)
-	case talks:
+	case o.talks:
 		part := o.self.part[:len(acc)]
 		for i, v := range m.sum {
 			acc[i] = v - part[i]
@@ -75,20 +88,20 @@ func (o *Output) private(m *Mixer, talks bool) []byte {
 }
 
 // begin lets the own line go on where the shared one is.
-func (o *Output) begin(m *Mixer) bool {
+func (o *Output) begin(m *Mixer) {
 	if o.own == nil {
 		var err error
 		if o.own, err = newLine(o.codec, m.options.Encoder); err != nil {
-			return false
+			o.own = nil
+			return // nothing is sent, and counted as failed
 		}
 	}
-	past := &m.past
-	if o.moved != nil {
-		past = &o.moved.past
+	var from *line
+	if o.shared != nil && o.shared.at+1 == m.now {
+		from = o.shared
 	}
-	o.own.begin(past)
+	o.own.begin(&m.past, from)
 	o.running, o.limiter, o.room = true, m.before, 1
-	return true
 }
 
 // turn makes the room as loud as it has to be, without a step.
