@@ -119,7 +119,7 @@ func (s *Session) look(ctx context.Context, l *link, out *outage) (loss, bool) {
 	if !up || s.whole {
 		return loss{}, false
 	}
-	s.whole = true
+	s.whole, s.joined = true, true
 	s.notify()
 	if out.active {
 		out.end(time.Now())

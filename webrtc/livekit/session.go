@@ -37,6 +37,7 @@ type Session struct {
 	join     bridge.Join   // name, attributes and permissions as the room has them now
 	link     *link         // nil while the SFU is away
 	whole    bool          // signalling and media are up
+	joined   bool          // whole has been true
 	sid      string
 	self     *lksig.ParticipantInfo
 	room     map[string]*lksig.ParticipantInfo // others, by identity
@@ -79,7 +80,7 @@ func (c *Client) enter(ctx context.Context, j bridge.Join) (*Session, []bridge.P
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = stop
 	go s.run(running, l)
-	if err := s.await(ctx, func() (bool, error) { return s.whole, nil }); err != nil {
+	if err := s.await(ctx, func() (bool, error) { return s.joined, nil }); err != nil {
 		s.Leave()
 		return nil, nil, fmt.Errorf("%w: join: media: %w", bridge.ErrSFU, err)
 	}
@@ -188,6 +189,11 @@ func (s *Session) await(ctx context.Context, cond func() (bool, error)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.over:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if ok, err := cond(); ok || err != nil {
+				return err
+			}
 			return errOver
 		}
 	}
