@@ -71,7 +71,7 @@ func (s *Server) outbound(ctx context.Context, target string, o DialOptions) (*L
 	if err := sipgo.ParseUri(target, &to); err != nil || to.Host == "" || to.Wildcard {
 		return nil, fmt.Errorf("%q is no SIP URI", target)
 	}
-	d := &dialog{callID: newTag(), localTag: newTag(), target: to}
+	d := &dialog{callID: newTag(), localTag: newTag(), remoteSeq: -1, target: to}
 	d.remote = sipgo.ToHeader{Address: sipgo.Uri{Scheme: to.Scheme, User: to.User, Host: to.Host, Port: to.Port}}
 	if o.Proxy != "" {
 		var proxy sipgo.Uri

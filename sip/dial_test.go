@@ -24,6 +24,7 @@ func (s *sink) WriteFrame(*media.Frame) { s.frames.Add(1) }
 
 // TestDial calls from one server to another, with sound, digits and hold.
 func TestDial(t *testing.T) {
+	t.Parallel()
 	pki := newPKI(t)
 	for name, o := range map[string]DialOptions{
 		"udp":          {From: "+33123456712", Name: "Alice", Codecs: []string{"PCMA"}, Encryption: "off"},
@@ -90,6 +91,7 @@ func TestDial(t *testing.T) {
 }
 
 func TestDialWithPassword(t *testing.T) {
+	t.Parallel()
 	gateway := start(t, nil, digestTrunk)
 	tel := start(t, nil)
 	target := "sip:1000@" + gateway.Addr("udp").String()
@@ -106,6 +108,7 @@ func TestDialWithPassword(t *testing.T) {
 }
 
 func TestDialRefused(t *testing.T) {
+	t.Parallel()
 	gateway := start(t, func(_ context.Context, l *Leg) { l.End(bridge.ErrBusy) })
 	tel := start(t, nil)
 	_, err := tel.Dial(t.Context(), "sip:1000@"+gateway.Addr("udp").String(), DialOptions{})
@@ -123,6 +126,7 @@ func TestDialRefused(t *testing.T) {
 }
 
 func TestDialGivesUp(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	rings := make(chan struct{})
 	gateway := start(t, func(ctx context.Context, l *Leg) {
@@ -153,6 +157,7 @@ func TestDialGivesUp(t *testing.T) {
 
 // TestDialOddAnswers calls a far end that is a socket: redirections, forks, reliable answers, a 2xx that crosses the CANCEL, silence.
 func TestDialOddAnswers(t *testing.T) {
+	t.Parallel()
 	dial := func(t *testing.T, ctx context.Context, far func(*phone)) error {
 		t.Helper()
 		tel := start(t, nil)

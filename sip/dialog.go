@@ -20,7 +20,7 @@ type dialog struct {
 	local     sipgo.FromHeader // as requests of ours write it; To of theirs
 	remote    sipgo.ToHeader
 	localSeq  uint32
-	remoteSeq uint32
+	remoteSeq int64 // -1: none yet
 	routes    []sipgo.Uri
 	target    sipgo.Uri
 	via       netip.Addr // sent-by of their request, for seeing a NAT
@@ -35,7 +35,7 @@ func newTag() string {
 
 // dialogOfUAS begins a dialog with an INVITE from outside (section 12.1.1).
 func dialogOfUAS(req *sipgo.Request, p path) *dialog {
-	d := &dialog{callID: string(*req.CallID()), localTag: newTag(), remoteSeq: req.CSeq().SeqNo, path: p}
+	d := &dialog{callID: string(*req.CallID()), localTag: newTag(), remoteSeq: int64(req.CSeq().SeqNo), path: p}
 	d.local = sipgo.FromHeader{DisplayName: req.To().DisplayName, Address: *req.To().Address.Clone()}
 	d.local.Params.Add("tag", d.localTag)
 	d.remote = sipgo.ToHeader{DisplayName: req.From().DisplayName, Address: *req.From().Address.Clone(), Params: req.From().Params.Clone()}

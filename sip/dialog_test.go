@@ -12,9 +12,11 @@ import (
 	sipgo "github.com/emiago/sipgo/sip"
 
 	"passerelle/bridge"
+	"passerelle/configs"
 )
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, func(ctx context.Context, l *Leg) {
 		_ = l.Ring(ctx)
@@ -51,6 +53,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestCancelWithoutInvite(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	p := newPhone(t, s)
 	p.seq++
@@ -60,6 +63,7 @@ func TestCancelWithoutInvite(t *testing.T) {
 
 // TestCancelAfterAnswer: a CANCEL that crosses the 200 is answered and changes nothing.
 func TestCancelAfterAnswer(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	p := newPhone(t, s)
 	invite := p.invite("")
@@ -75,6 +79,7 @@ func TestCancelAfterAnswer(t *testing.T) {
 // TestCancelRace sends CANCEL together with the INVITE, while the handler answers at once: whoever wins, exactly one final answer comes and
 // nothing is left.
 func TestCancelRace(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	var wg sync.WaitGroup
 	for range 50 {
@@ -102,6 +107,7 @@ func TestCancelRace(t *testing.T) {
 }
 
 func TestHangUpBeforeACK(t *testing.T) {
+	t.Parallel()
 	legs := make(chan *Leg, 1)
 	s := start(t, func(ctx context.Context, l *Leg) {
 		legs <- l
@@ -131,6 +137,7 @@ func TestHangUpBeforeACK(t *testing.T) {
 }
 
 func TestCSeqAndTags(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	p := newPhone(t, s)
 	p.call("")
@@ -155,6 +162,7 @@ func TestCSeqAndTags(t *testing.T) {
 }
 
 func TestRouteSet(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		records []string // as %s of the phone's own address
@@ -200,6 +208,7 @@ func TestRouteSet(t *testing.T) {
 
 // TestTargetRefresh moves the phone's Contact to another socket: requests of ours go there from then on.
 func TestTargetRefresh(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p, moved := newPhone(t, s), newPhone(t, s)
@@ -213,6 +222,7 @@ func TestTargetRefresh(t *testing.T) {
 
 // TestBehindNAT has a Via and a Contact with an address that is not where the packets come from: our requests go back where they came from.
 func TestBehindNAT(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)
@@ -232,6 +242,7 @@ func TestBehindNAT(t *testing.T) {
 }
 
 func TestReplaces(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)
@@ -255,6 +266,7 @@ func TestReplaces(t *testing.T) {
 }
 
 func TestReplacesEarly(t *testing.T) {
+	t.Parallel()
 	legs := make(chan *Leg, 1)
 	s := start(t, func(ctx context.Context, l *Leg) {
 		_ = l.Ring(ctx)
@@ -271,4 +283,36 @@ func TestReplacesEarly(t *testing.T) {
 	q.status(481, "INVITE")
 	p.write(cancelOf(invite))
 	p.status(487, "INVITE")
+}
+
+// TestAdvertise: behind a NAT of our own, the configured addresses are written everywhere.
+func TestAdvertise(t *testing.T) {
+	t.Parallel()
+	var r recorder
+	s := start(t, r.handle, func(c *configs.SIP, d *Deps) { c.Advertise, d.Media.Advertise = "sip.example.org", "203.0.113.7" })
+	p := newPhone(t, s)
+	ok := p.call("")
+	if want := fmt.Sprintf("<sip:sip.example.org:%d>", s.Addr("udp").Port()); header(ok, "Contact") != want {
+		t.Errorf("Contact %q, want %s", header(ok, "Contact"), want)
+	}
+	if !strings.Contains(body(ok), "c=IN IP4 203.0.113.7") {
+		t.Errorf("SDP: %q", body(ok))
+	}
+	r.leg(t).End(nil)
+	bye := p.expect("BYE")
+	p.reply(bye, "200 OK", "", "")
+	if v := header(bye, "Via"); !strings.Contains(v, " sip.example.org:") || !strings.Contains(v, ";rport") {
+		t.Errorf("Via %q", v)
+	}
+}
+
+// TestAnswersFollowTheVia: without rport an answer goes to the port that the Via names (RFC 3261, section 18.2.2).
+func TestAnswersFollowTheVia(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	p, other := newPhone(t, s), newPhone(t, s)
+	p.seq++
+	m := strings.Replace(p.build("OPTIONS", p.seq, "", "", ""), ";rport", "", 1)
+	p.write(strings.Replace(m, "UDP "+p.local.String(), "UDP "+other.local.String(), 1))
+	other.status(200, "OPTIONS")
 }

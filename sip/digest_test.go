@@ -44,6 +44,7 @@ func challenges(m string) (list []string) {
 }
 
 func TestDigestCall(t *testing.T) {
+	t.Parallel()
 	for i, algorithm := range []string{"SHA-256", "MD5"} {
 		t.Run(algorithm, func(t *testing.T) {
 			s := start(t, nil, digestTrunk)
@@ -66,6 +67,7 @@ func TestDigestCall(t *testing.T) {
 }
 
 func TestDigestWrong(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, digestTrunk)
 	p := newPhone(t, s)
 	p.invite("")

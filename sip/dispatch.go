@@ -107,15 +107,15 @@ func (l *Leg) handle(tx *serverTx) {
 	case from != d.remoteTag() || l.state == stateOver:
 		s.plain(tx, 481, "Call/Transaction Does Not Exist")
 		return
-	case req.CSeq().SeqNo <= d.remoteSeq:
+	case int64(req.CSeq().SeqNo) <= d.remoteSeq:
 		s.plain(tx, 500, "CSeq Out Of Order")
 		return
 	case unknown != "":
-		d.remoteSeq = req.CSeq().SeqNo
+		d.remoteSeq = int64(req.CSeq().SeqNo)
 		s.plain(tx, 420, "Bad Extension", sipgo.NewHeader("Unsupported", unknown))
 		return
 	}
-	d.remoteSeq = req.CSeq().SeqNo
+	d.remoteSeq = int64(req.CSeq().SeqNo)
 	l.follow(tx.from)
 	switch req.Method {
 	case sipgo.BYE:

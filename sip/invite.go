@@ -60,6 +60,7 @@ func (s *Server) invite(tx *serverTx) {
 	l.timer = timer
 	tx.respond(s.sign(answer(req, 100, "Trying", "")))
 	tx.setLeg(l)
+	l.log.Debug("sip: call", "trunk", t.Name, "transport", tx.from.transport, "codec", l.media.stream.Codec().Name, "encrypted", l.caller.Encrypted)
 	if err := s.add(l, s.handler); err != nil {
 		_ = l.media.stream.Close()
 		t.give()
@@ -80,7 +81,11 @@ func (s *Server) admit(tx *serverTx) *trunk {
 		}
 		return t
 	case challenge != nil:
-		s.plain(tx, 401, "Unauthorized", s.digest.challenges(challenge, tx.from.remote.Addr(), stale)...)
+		res := answer(tx.req, 401, "Unauthorized", newTag())
+		for _, h := range s.digest.challenges(challenge, tx.from.remote.Addr(), stale) {
+			res.AppendHeader(h)
+		}
+		tx.respondOnce(s.sign(res))
 	default:
 		s.drop(tx)
 	}

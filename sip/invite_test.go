@@ -13,6 +13,7 @@ import (
 )
 
 func TestCall(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"udp", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			var r recorder
@@ -51,6 +52,7 @@ func TestCall(t *testing.T) {
 }
 
 func TestRingThenEnd(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		reason  error
 		code    int
@@ -94,6 +96,7 @@ func TestRingThenEnd(t *testing.T) {
 }
 
 func TestRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	const sdp = "application/sdp"
 	video := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 97\r\na=rtpmap:97 SPEEX/8000\r\n"
 	for _, c := range []struct {
@@ -132,6 +135,7 @@ func TestRefusedAtOnce(t *testing.T) {
 }
 
 func TestMustBeEncrypted(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, func(c *configs.SIP, _ *Deps) { c.Trunks[0].Encryption = "require" })
 	p := newPhone(t, s)
 	p.invite("")
@@ -142,6 +146,7 @@ func TestMustBeEncrypted(t *testing.T) {
 }
 
 func TestRetransmissionsAreIdentical(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	p := newPhone(t, s)
 	invite := p.invite("")
@@ -162,6 +167,7 @@ func TestRetransmissionsAreIdentical(t *testing.T) {
 }
 
 func TestRefusalIsRepeatedUntilACK(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(_ context.Context, l *Leg) { l.End(bridge.ErrForbidden) })
 	p := newPhone(t, s)
 	invite := p.invite("")
@@ -177,6 +183,7 @@ func TestRefusalIsRepeatedUntilACK(t *testing.T) {
 }
 
 func TestNeverACK(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"udp", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			var r recorder
@@ -206,6 +213,7 @@ func TestNeverACK(t *testing.T) {
 }
 
 func TestLateOffer(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)
@@ -223,6 +231,7 @@ func TestLateOffer(t *testing.T) {
 }
 
 func TestLateOfferWithoutAnswer(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)
@@ -236,6 +245,7 @@ func TestLateOfferWithoutAnswer(t *testing.T) {
 }
 
 func TestMergedRequest(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	p := newPhone(t, s)
 	p.invite("")
@@ -251,6 +261,7 @@ func TestMergedRequest(t *testing.T) {
 }
 
 func TestMultipartBody(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)
@@ -262,6 +273,7 @@ func TestMultipartBody(t *testing.T) {
 }
 
 func TestIPv6(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle, func(c *configs.SIP, _ *Deps) { c.UDP = []string{"[::1]:0"}; c.TCP = nil })
 	p := newPhoneAt(t, s.Addr("udp"))
@@ -274,6 +286,7 @@ func TestIPv6(t *testing.T) {
 }
 
 func TestKeepAliveOnTCP(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil)
 	c, err := net.Dial("tcp", s.Addr("tcp").String())
 	if err != nil {
@@ -294,6 +307,7 @@ func TestKeepAliveOnTCP(t *testing.T) {
 }
 
 func TestDrainAndBusy(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, func(c *configs.SIP, _ *Deps) { c.Trunks[0].MaxCalls = 1 })
 	a, b := newPhone(t, s), newPhone(t, s)
 	a.call("")
@@ -314,6 +328,7 @@ func TestDrainAndBusy(t *testing.T) {
 }
 
 func TestStopSendsBye(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)

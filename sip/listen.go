@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	sipgo "github.com/emiago/sipgo/sip"
@@ -19,7 +20,7 @@ func (t *transport) listenUDP(ctx context.Context, address string) error {
 		return err
 	}
 	local := addrPort(c.LocalAddr())
-	t.keep("udp", c)
+	t.keep("udp", local, c)
 	t.mu.Lock()
 	t.udp = append(t.udp, udpSocket{c, local})
 	t.mu.Unlock()
@@ -37,7 +38,7 @@ func (t *transport) listenTCP(ctx context.Context, address string, cfg *tls.Conf
 	if cfg != nil {
 		network = "tls"
 	}
-	t.keep(network, l)
+	t.keep(network, addrPort(l.Addr()), l)
 	t.running.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -63,21 +64,12 @@ func (t *transport) listenTCP(ctx context.Context, address string, cfg *tls.Conf
 }
 
 // keep remembers a socket for close, and its address for Contact.
-func (t *transport) keep(network string, c interface {
-	io.Closer
-},
-) {
+func (t *transport) keep(network string, local netip.AddrPort, c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.closers = append(t.closers, c.Close)
-	if _, ok := t.local[network]; ok {
-		return
-	}
-	switch c := c.(type) {
-	case *net.UDPConn:
-		t.local[network] = addrPort(c.LocalAddr())
-	case *net.TCPListener:
-		t.local[network] = addrPort(c.Addr())
+	t.closers = append(t.closers, c)
+	if _, ok := t.local[network]; !ok {
+		t.local[network] = local
 	}
 }
 
@@ -122,7 +114,10 @@ func (t *transport) adopt(network string, c net.Conn, ours bool) *stream {
 	key := streamKey{network, remote}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	full := len(t.all) >= maxStreams || !t.gate.known(remote.Addr()) && t.perAddr[remote.Addr()] >= maxPerSource
+	full := len(t.all) >= maxStreams
+	if !t.gate.known(remote.Addr()) { // strangers leave half of the places to trunks
+		full = len(t.all) >= maxStreams/2 || t.perAddr[remote.Addr()] >= maxPerSource
+	}
 	if t.closed || !ours && full {
 		_ = c.Close()
 		return nil
@@ -215,7 +210,7 @@ func (t *transport) close() {
 	t.mu.Lock()
 	t.closed = true
 	for _, c := range t.closers {
-		_ = c()
+		_ = c.Close()
 	}
 	for s := range t.all {
 		s.close()

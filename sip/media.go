@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"passerelle/bridge"
+	"passerelle/internal/egress"
 	"passerelle/media"
 	"passerelle/sip/sdp"
 	"passerelle/transcode"
@@ -143,8 +145,12 @@ func colons(b []byte) string {
 
 // mediaReason is the reason to tell where an offer or answer cannot be used.
 func mediaReason(err error) error {
-	if errors.Is(err, sdp.ErrMalformed) {
-		return errors.Join(bridge.ErrSignalling, err)
+	for class, reason := range map[error]error{
+		sdp.ErrMalformed: bridge.ErrSignalling, egress.ErrDenied: bridge.ErrForbidden, media.ErrNoPorts: bridge.ErrBusy, media.ErrParams: bridge.ErrNoCodec,
+	} {
+		if errors.Is(err, class) {
+			return fmt.Errorf("%w: %w", reason, err)
+		}
 	}
 	return err
 }

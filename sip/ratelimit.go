@@ -36,12 +36,7 @@ func burst(each float64) int { return max(1, int(2*each)) }
 
 // known tells whether an address is a trunk's, or proved to be one lately.
 func (g *gate) known(a netip.Addr) bool {
-	for _, p := range g.trunks {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return g.proved(a)
+	return contains(a, g.trunks) || g.proved(a)
 }
 
 // proved tells whether an address proved to be a trunk's lately, by a password or a certificate.

@@ -19,9 +19,6 @@ import (
 	"passerelle/media"
 )
 
-// goodbye bounds how long Run waits for the answers to its last BYEs.
-const goodbye = 2 * time.Second
-
 // Deps is what a Server needs from others. Guard, Ports and Log must be set.
 type Deps struct {
 	Guard   *egress.Guard
@@ -114,7 +111,7 @@ func (s *Server) Run(ctx context.Context) error {
 		l.End(errStopping)
 	}
 	s.mu.Unlock()
-	s.waitForLegs(goodbye)
+	s.waitForLegs(4 * s.timers.t1) // 2 s for the answers to the last BYEs
 	close(s.dead)
 	s.transport.close()
 	s.layer.close()

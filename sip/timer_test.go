@@ -21,6 +21,7 @@ func hasty() timers {
 }
 
 func TestWeRefresh(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ allow, method string }{
 		"UPDATE":    {"Allow: INVITE, ACK, BYE, UPDATE\r\n", "UPDATE"},
 		"re-INVITE": {"Allow: INVITE, ACK, BYE\r\n", "INVITE"},
@@ -54,6 +55,7 @@ func TestWeRefresh(t *testing.T) {
 }
 
 func TestRefreshUnknownCall(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := startTimed(t, hasty(), r.handle)
 	p := newPhone(t, s)
@@ -66,6 +68,7 @@ func TestRefreshUnknownCall(t *testing.T) {
 }
 
 func TestTheyMustRefresh(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := startTimed(t, hasty(), r.handle)
 	p := newPhone(t, s)
@@ -85,6 +88,7 @@ func TestTheyMustRefresh(t *testing.T) {
 
 // TestBrokenTimerIsNotCut: a device that promises to refresh and does not, but sends media, goes on; when the media stops, too, it is over.
 func TestBrokenTimerIsNotCut(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := startTimed(t, hasty(), r.handle)
 	p := newPhone(t, s)
@@ -116,6 +120,7 @@ func TestBrokenTimerIsNotCut(t *testing.T) {
 }
 
 func TestOurOwnTimer(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, func(c *configs.SIP, _ *Deps) { c.SessionExpiry = 1800 * time.Second })
 	p := newPhone(t, s)
 	if ok := p.call("Supported: timer\r\n"); header(ok, "Session-Expires") != "1800;refresher=uas" {
@@ -141,6 +146,7 @@ func mediaPort(t *testing.T, m string) uint16 {
 }
 
 func TestReliableRinging(t *testing.T) {
+	t.Parallel()
 	ring := func(ctx context.Context, l *Leg) {
 		if err := l.Ring(ctx); err != nil {
 			t.Error(err)
@@ -194,6 +200,7 @@ func TestReliableRinging(t *testing.T) {
 }
 
 func TestDigitsByINFO(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle)
 	p := newPhone(t, s)

@@ -79,6 +79,7 @@ func torture(t testing.TB) map[string]string {
 }
 
 func TestTorture(t *testing.T) {
+	t.Parallel()
 	want := outcomes()
 	s := start(t, nil)
 	for name, m := range torture(t) {

@@ -55,6 +55,13 @@ func (tx *serverTx) respond(res *sipgo.Response) {
 	tx.end = time.AfterFunc(keep, tx.stop)
 }
 
+// respondOnce sends an answer and forgets the request: nothing is kept for it, and nothing repeated to who may have forged its source.
+func (tx *serverTx) respondOnce(res *sipgo.Response) {
+	_ = tx.path.send([]byte(res.String()))
+	tx.layer.metrics.requests.WithLabelValues(methodLabel(tx.req.Method.String()), strconv.Itoa(res.StatusCode)).Inc()
+	tx.stop()
+}
+
 // again is timer G: a refused INVITE is answered until the ACK comes.
 func (tx *serverTx) again() {
 	tx.mu.Lock()

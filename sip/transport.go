@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -120,7 +121,7 @@ type transport struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	closed  bool
-	closers []func() error
+	closers []io.Closer
 	udp     []udpSocket
 	local   map[string]netip.AddrPort // the first listener of each transport
 	streams map[streamKey]*stream     // the latest of each far end

@@ -120,6 +120,7 @@ func encryption(s string) (sdp.Encryption, error) {
 }
 
 func contains(a netip.Addr, list []netip.Prefix) bool {
+	a = a.WithZone("")
 	for _, p := range list {
 		if p.Contains(a) {
 			return true

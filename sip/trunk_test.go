@@ -103,6 +103,7 @@ func (p *pki) listenTLS(require bool) func(*configs.SIP, *Deps) {
 }
 
 func TestTLSNames(t *testing.T) {
+	t.Parallel()
 	pki := newPKI(t)
 	var r recorder
 	s := start(t, r.handle, pki.listenTLS(false))
@@ -139,6 +140,7 @@ func TestTLSNames(t *testing.T) {
 
 // TestTLSOtherName: another name, or none, is no trunk, and hears nothing until the connection ends.
 func TestTLSOtherName(t *testing.T) {
+	t.Parallel()
 	pki := newPKI(t)
 	s := start(t, func(context.Context, *Leg) { t.Error("the bridge saw it") }, pki.listenTLS(false))
 	for _, name := range []string{"", "other.example.org"} {
@@ -168,6 +170,7 @@ func TestTLSOtherName(t *testing.T) {
 }
 
 func TestUnknownSourceHearsNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(context.Context, *Leg) { t.Error("the bridge saw it") }, func(c *configs.SIP, _ *Deps) {
 		c.Trunks[0].Addresses = []string{"192.0.2.0/24"}
 	})
@@ -192,6 +195,7 @@ func dropped(s *Server, cause string) int {
 }
 
 func TestTrunkOrder(t *testing.T) {
+	t.Parallel()
 	var r recorder
 	s := start(t, r.handle, func(c *configs.SIP, _ *Deps) {
 		c.Trunks = []configs.Trunk{
@@ -210,6 +214,7 @@ func TestTrunkOrder(t *testing.T) {
 }
 
 func TestCallRate(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, func(c *configs.SIP, _ *Deps) { c.Trunks[0].CallRate = 0.001 })
 	p, q := newPhone(t, s), newPhone(t, s)
 	p.call("")
@@ -219,6 +224,7 @@ func TestCallRate(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]configs.Trunk{
 		"matches all":      {Name: "x"},
 		"bad address":      {Addresses: []string{"300.1.1.1"}},
@@ -235,6 +241,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		trusted bool
