@@ -3,6 +3,7 @@ package playout
 // When the pace changes.
 const (
 	guard     = 96  // 2 ms that packets are expected before they are needed
+	margin    = 48  // 1 ms: with less than that, time is gained before a packet is late
 	worth     = 240 // 5 ms of delay too much are worth a change in speech
 	much      = 480 // 10 ms are worth one soon,
 	tooMuch   = 2880
@@ -99,10 +100,10 @@ func (b *Buffer) keepPace(now int64) {
 	}
 	room := b.room(slack)
 	switch {
-	case slack < 0:
+	case slack < margin:
 		if b.pace.since >= 2 {
 			b.lookAhead(now)
-			b.lengthen(-slack)
+			b.lengthen(b.grid() - b.idle()) // less would gain nothing
 		}
 	case room > tooMuch:
 		b.lookAhead(now)

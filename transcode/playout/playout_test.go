@@ -115,7 +115,7 @@ func TestDriftForAnHour(t *testing.T) {
 		s := b.Stats()
 		b.Close()
 		t.Logf("%+.0f ppm: delay %v to %v, %+v", ppm, least, most, s)
-		if most > 45*ms || math.Abs(s.Drift-ppm) > 5 || s.Concealed > time.Second || s.Dropped > 0 {
+		if most > 45*ms || math.Abs(s.Drift-ppm) > 5 || s.Concealed > 100*ms || s.Dropped > 0 {
 			t.Errorf("%+.0f ppm: delay up to %v, %+v", ppm, most, s)
 		}
 	}
@@ -125,7 +125,7 @@ func TestDriftForAnHour(t *testing.T) {
 func TestSenderAtFourTimesTheRate(t *testing.T) {
 	c := codec(t, "PCMA")
 	h := run(t, c, talk(t, c.SampleRate, 40), link{ppm: 750000, from: 3 * time.Second})
-	if p := percentile(h.delays, 99); p > 60*time.Second || h.stats.Dropped == 0 {
+	if p := percentile(h.delays, 99); p > time.Second || h.stats.Dropped == 0 {
 		t.Errorf("delay up to %v, %+v", p, h.stats)
 	}
 }
