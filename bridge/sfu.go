@@ -47,7 +47,7 @@ const AudioLevelID = 1
 
 // Track is a published audio track: Opus, 48 kHz clock. Implemented by livekit.Track.
 type Track interface {
-	// WriteRTP sends one packet. SSRC and payload type are set here; sequence numbers and timestamps are the caller's. It is for one goroutine.
+	// WriteRTP sends one packet. Version, SSRC and payload type are set here; sequence numbers and timestamps are the caller's. It is for one goroutine.
 	WriteRTP(p *rtp.Packet) error
 	// SetMuted tells the room that this participant is muted, or not any more.
 	SetMuted(ctx context.Context, muted bool) error

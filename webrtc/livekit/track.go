@@ -61,6 +61,7 @@ func (t *Track) WriteRTP(p *rtp.Packet) error {
 	if local == nil {
 		return nil
 	}
+	p.Header.Version = 2 // RFC 3550, section 5.1: anything else is no RTP
 	if p.Header.Extension {
 		return local.WriteRTP(p)
 	}
