@@ -55,7 +55,6 @@ type Leg struct {
 	held     bool
 	started  time.Time // of media: when the call was answered or resumed
 	waiting  int       // transactions whose end run waits for
-	byeAfter bool      // a BYE is due when the ACK comes
 	reason   error
 	watch    *time.Timer // of media
 	answered func(error) // tells who waits in Answer or Dial; nil: nobody

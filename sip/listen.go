@@ -82,6 +82,7 @@ func (t *transport) readUDP(c packetSocket, from path) {
 		}
 		if err != nil {
 			t.log.Debug("sip: UDP read", "err", err) // of one packet, such as an ICMP error
+			time.Sleep(time.Millisecond)             // whatever it is, it must not take the processor
 			continue
 		}
 		p := from

@@ -127,7 +127,12 @@ func newPhone(t testing.TB, s *Server) *phone { return newPhoneAt(t, s.Addr("udp
 
 func newPhoneAt(t testing.TB, to netip.AddrPort) *phone {
 	t.Helper()
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	return newPhoneFrom(t, nil, to)
+}
+
+func newPhoneFrom(t testing.TB, local *net.UDPAddr, to netip.AddrPort) *phone {
+	t.Helper()
+	c, err := net.DialUDP("udp", local, net.UDPAddrFromAddrPort(to))
 	if err != nil {
 		t.Fatal(err)
 	}

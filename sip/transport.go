@@ -77,7 +77,6 @@ type stream struct {
 	conn    net.Conn
 	names   []string     // of the certificate that the far end showed, verified
 	calls   atomic.Int32 // legs that need it open
-	heard   atomic.Int64 // Unix nanoseconds of the last message
 	writing sync.Mutex
 	gone    chan struct{}
 	once    sync.Once
