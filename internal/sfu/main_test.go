@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,7 +167,9 @@ func TestLoopbackOnly(t *testing.T) {
 	if len(joined.GetIceServers()) == 0 {
 		t.Error("no ICE server: clients would be told LiveKit's public ones")
 	}
+	var stun []string
 	for _, i := range joined.GetIceServers() {
+		stun = append(stun, i.GetUrls()...)
 		for _, u := range i.GetUrls() {
 			if !strings.HasPrefix(u, "stun:127.0.0.1:") {
 				t.Errorf("clients are sent to %s", u)
@@ -193,6 +196,13 @@ func TestLoopbackOnly(t *testing.T) {
 	open := sockets(t, s.Process.Pid)
 	if len(open["tcp"]) != 1 || len(open["udp"]) != 1 || len(open["tcp6"])+len(open["udp6"]) > 0 {
 		t.Errorf("it listens on %v, want one TCP and one UDP port", open)
+	}
+	for _, a := range open["udp"] {
+		_, port, _ := strings.Cut(a, ":")
+		media, err := strconv.ParseUint(port, 16, 16)
+		if own := fmt.Sprintf("stun:127.0.0.1:%d", media); err != nil || slices.Contains(stun, own) {
+			t.Errorf("%s, %v: the media port as a STUN server; no browser can connect then", own, err)
+		}
 	}
 	for _, a := range slices.Concat(open["tcp"], open["udp"]) {
 		if !strings.HasPrefix(a, "0100007F:") {

@@ -86,11 +86,11 @@ rtc:
   use_mdns: false
   enable_loopback_candidate: true
   ips: {includes: [%q]}
-  # Clients must be told some STUN server, or they get public ones. This is the SFU's own media port: it does not answer
-  # them, and they need no answer to reach a loopback address.
+  # Clients must be told some STUN server, or they get public ones. Nobody answers them here, and they need no answer to reach a
+  # loopback address. It cannot be the media port: browsers take all that comes from there for STUN, and never connect.
   stun_servers: [%q]
 turn: {enabled: false}
-`, o.listen.Port(), o.listen.Addr(), udp.Addr(), udp.Port(), netip.PrefixFrom(udp.Addr(), udp.Addr().BitLen()), udp), true, nil, nil)
+`, o.listen.Port(), o.listen.Addr(), udp.Addr(), udp.Port(), netip.PrefixFrom(udp.Addr(), udp.Addr().BitLen()), o.listen), true, nil, nil)
 	if err != nil {
 		return nil, err
 	}
