@@ -187,21 +187,26 @@ func (r *room) tell() {
 	}
 }
 
-// state says how many people are in the room, and why it cannot be used any more, if so.
-func (r *room) state() (people int, failed error) {
+// state says how many people are in the room besides the one with the identity self, whom the listener may not have been told of yet, and why the
+// room cannot be used any more, if so.
+func (r *room) state(self string) (others int, failed error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	others = len(r.people)
+	if _, told := r.people[self]; told {
+		others--
+	}
 	if r.failed != nil {
-		return len(r.people), r.failed
+		return others, r.failed
 	}
 	for _, p := range r.people {
 		for _, t := range p.Tracks {
 			if t.Encrypted {
-				return len(r.people), ErrE2EE
+				return others, ErrE2EE
 			}
 		}
 	}
-	return len(r.people), nil
+	return others, nil
 }
 
 // opusCodec is what every track of the SFU carries.

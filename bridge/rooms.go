@@ -49,7 +49,7 @@ func (rs *rooms) enter(ctx context.Context, name string) (*room, error) {
 		rs.leave(r)
 		return nil, context.Cause(ctx)
 	}
-	if _, err := r.state(); err != nil {
+	if _, err := r.state(""); err != nil {
 		rs.leave(r)
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (rs *rooms) leave(r *room) {
 	rs.mu.Lock()
 	r.refs--
 	last := r.refs == 0
-	_, failed := r.state()
+	_, failed := r.state("")
 	if rs.all[r.name] == r && (last || failed != nil) {
 		delete(rs.all, r.name)
 	}

@@ -145,12 +145,11 @@ func (s *stay) converse(ctx context.Context) error {
 
 // company looks at who is in the room: a caller who is alone is told so, and hears a quiet sound until somebody comes.
 func (s *stay) company() error {
-	people, err := s.room.state()
+	others, err := s.room.state(s.self)
 	if err != nil {
 		return err
 	}
-	// The listener may not have been told of this caller yet: nobody else is there in both cases.
-	switch alone := people <= 1; {
+	switch alone := others == 0; {
 	case alone && s.alone == nil:
 		s.say(ivr.Alone)
 		s.alone = s.ears.Play(ivr.ComfortTone(), mix.PlayOptions{Loop: true})
@@ -243,8 +242,8 @@ func (s *stay) press(ctx context.Context, digit byte) error {
 	case ivr.Louder:
 		s.turn(volumeStep)
 	case ivr.HowMany:
-		people, _ := s.room.state()
-		s.ears.Play(s.node.Prompts.Count(s.lang, people), mix.PlayOptions{Duck: duck})
+		others, _ := s.room.state(s.self)
+		s.ears.Play(s.node.Prompts.Count(s.lang, others+1), mix.PlayOptions{Duck: duck})
 	case ivr.Help:
 		s.say(ivr.KeysHelp)
 	case ivr.Hint:
