@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"passerelle/internal/testpeer/speech"
 	"passerelle/sip"
 	"passerelle/transcode"
+	"passerelle/transcode/level"
 	"passerelle/transcode/mix"
 	"passerelle/transcode/resample"
 )
@@ -43,11 +46,11 @@ func demo(ctx context.Context, args []string, out io.Writer) (err error) {
 	ctx, _, release := untilSignals(ctx)
 	defer release()
 
-	level := slog.LevelInfo
+	detail := slog.LevelInfo
 	if *verbose {
-		level = slog.LevelDebug
+		detail = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: detail, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.String("gateway", a.Value.Time().Format("15:04:05.000"))
 		}
@@ -145,11 +148,10 @@ func (p *play) guest() (bridge.Participant, bool) {
 // hears waits until the telephone has heard a prompt, said since then.
 func (p *play) hears(ctx context.Context, since time.Time, name ivr.Name, words string) error {
 	clip := p.stage.prompts.Clip(p.stage.cfg.IVR.Language, name)
-	clip = clip[:min(len(clip), 3*transcode.Rate/2)]
 	err := until(ctx, 15*time.Second, fmt.Sprintf("the telephone hears “%s”", words), func() bool {
 		pcm, _ := p.phone.Tape.Since(since)
-		_, correlation := find(pcm, clip)
-		return correlation > 0.6
+		found := find(pcm, clip)
+		return len(found) > 0 && found[len(found)-1].correlation > alike
 	})
 	if err == nil {
 		p.line("phone", "hears “%s”", words)
@@ -209,35 +211,58 @@ func (p *play) talk(ctx context.Context) error {
 }
 
 // meters shows a level every second.
-func (p *play) meters(ctx context.Context, d time.Duration, who string, level func(time.Duration) float64) error {
+func (p *play) meters(ctx context.Context, d time.Duration, who string, loudness func(time.Duration) float64) error {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		if err := pause(ctx, min(time.Second, time.Until(end))); err != nil {
 			return err
 		}
-		p.line(who, "hears %s", meter(level(time.Second)))
+		p.line(who, "hears %s", meter(loudness(time.Second)))
 	}
 	return nil
 }
 
 // measure looks for what was said in what was heard.
 func (p *play) measure(what string, heard []int16, start time.Time, said []int16, at time.Time) {
-	offset, correlation := find(heard, said)
-	delay := start.Add(offset).Sub(at).Round(time.Millisecond)
+	var middle finding
+	if found := find(heard, said); len(found) > 0 {
+		middle = found[len(found)/2]
+	}
+	delay, correlation := start.Add(middle.delay).Sub(at).Round(time.Millisecond), middle.correlation
 	p.heard = append(p.heard, fmt.Sprintf("%s: correlation %.2f, %v from mouth to ear", what, correlation, delay))
-	if correlation < 0.6 {
+	if correlation < alike {
 		p.bad = append(p.bad, fmt.Sprintf("not so that %s: correlation %.2f", what, correlation))
 	}
 }
 
-// find looks for a clip in a recording, both 48 kHz, as far as a telephone hears.
-func find(recording, clip []int16) (time.Duration, float64) {
+// alike is the correlation from which on a sound is the other one. Unlike speech stays below 0.3.
+const alike = 0.6
+
+// finding is where a second of a clip was found in a recording, and how alike they are.
+type finding struct {
+	delay       time.Duration
+	correlation float64
+}
+
+// find looks for a clip in a recording, both 48 kHz, as far as a telephone hears. It looks for each second of the clip by itself, because a playout
+// buffer may stretch the sound, and answers what it finds, the most alike last.
+func find(recording, clip []int16) []finding {
 	const rate = 8000
-	a, errA := resample.Convert(recording, transcode.Rate, rate)
-	b, errB := resample.Convert(clip, transcode.Rate, rate)
-	if errA != nil || errB != nil || len(a) < len(b) {
-		return 0, 0
+	heard, errHeard := resample.Convert(recording, transcode.Rate, rate)
+	said, errSaid := resample.Convert(clip, transcode.Rate, rate)
+	if errHeard != nil || errSaid != nil {
+		return nil
 	}
-	return speech.Find(a, b, rate)
+	var all []finding
+	for at := 0; at+rate <= len(said) || at == 0; at += rate {
+		piece := said[at:min(at+rate, len(said))]
+		if len(heard) < len(piece) || level.RMS(piece) < -40 { // a pause is found everywhere
+			continue
+		}
+		offset, correlation := speech.Find(heard, piece, rate)
+		all = append(all, finding{offset - time.Duration(at)*time.Second/rate, correlation})
+	}
+	slices.SortFunc(all, func(a, b finding) int { return cmp.Compare(a.correlation, b.correlation) })
+	return all
 }
 
 func (p *play) mute(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package mix
 
 import (
+	"slices"
 	"sync"
 
 	"passerelle/transcode"
@@ -29,6 +30,7 @@ type Output struct {
 	marker bool // the next frame is the first one of a talk spurt
 	volume float64
 	queue  []*Playback
+	loops  []*Playback
 	failed uint64
 
 	shared  *line // of mixer
@@ -124,9 +126,9 @@ func (o *Output) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	for _, p := range o.queue {
+	for _, p := range slices.Concat(o.queue, o.loops) {
 		close(p.done)
 	}
-	o.queue = nil
+	o.queue, o.loops = nil, nil
 	o.forget()
 }

@@ -80,17 +80,24 @@ func TestStopAndReplace(t *testing.T) {
 	defer m.Close()
 	o, e := listen(t, m, c, nil)
 	loop := o.Play(clip(500, 9000, 4800), PlayOptions{Loop: true})
-	waits := o.Play(clip(500, 9000, 960), PlayOptions{})
-	ticks(m, 50)
-	if closed(loop.Done()) || closed(waits.Done()) {
-		t.Fatal("a loop ended by itself")
-	}
-	loop.Stop()
-	loop.Stop()
+	beside := o.Play(clip(700, 3000, 960), PlayOptions{})
+	waits := o.Play(clip(700, 3000, 960), PlayOptions{})
+	ticks(m, 1)
 	waits.Stop()
 	if !closed(waits.Done()) {
 		t.Error("a waiting clip is not stopped at once")
 	}
+	ticks(m, 50)
+	if closed(loop.Done()) || !closed(beside.Done()) {
+		t.Fatal("a loop ended by itself, or held a clip up")
+	}
+	o.Hush()
+	ticks(m, 5)
+	if closed(loop.Done()) {
+		t.Fatal("Hush ended a loop")
+	}
+	loop.Stop()
+	loop.Stop()
 	ticks(m, 5)
 	if !closed(loop.Done()) || loudness(e.last(c, 0.05)) > -80 {
 		t.Error("the loop was not stopped")

@@ -10,8 +10,8 @@ import (
 type PlayOptions struct {
 	Duck    float64 // dB by which the room gets quieter meanwhile, 0 to 60
 	Gain    float64 // dB, -60 to 20
-	Loop    bool    // again and again, until it is stopped
-	Replace bool    // instead of what is being played and waits, not after it
+	Loop    bool    // again and again, until it is stopped: beside the clips that are played one after the other, without a Duck
+	Replace bool    // instead of what is being played and waits, not after it; loops go on
 }
 
 // Bounds of what is played.
@@ -53,6 +53,10 @@ func (o *Output) Play(clip []int16, options PlayOptions) *Playback {
 		close(p.done)
 		return p
 	}
+	if options.Loop {
+		o.loops = append(o.loops, p)
+		return p
+	}
 	if options.Replace {
 		for len(o.queue) > 1 {
 			o.stop(o.queue[1])
@@ -67,21 +71,42 @@ func (o *Output) Play(clip []int16, options PlayOptions) *Playback {
 	return p
 }
 
+// Hush ends every clip that is played or waits. Loops go on.
+func (o *Output) Hush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := len(o.queue) - 1; i >= 0; i-- {
+		o.stop(o.queue[i])
+	}
+}
+
 // stop ends a clip: at once when it waits, with a fade when it is being played. o.mu is held.
 func (o *Output) stop(p *Playback) {
 	i := slices.Index(o.queue, p)
 	switch {
-	case i < 0 || p.fade > 0:
-	case i == 0 && p.at > 0:
+	case p.fade > 0:
+	case slices.Contains(o.loops, p) || i == 0 && p.at > 0:
 		p.fade = fadeOut
+	case i < 0:
 	default:
 		o.queue = slices.Delete(o.queue, i, i+1)
 		close(p.done)
 	}
 }
 
+// plays tells whether there is something for play to add. o.mu is held.
+func (o *Output) plays() bool { return len(o.queue)+len(o.loops) > 0 }
+
 // play adds what is played in this tick to acc. o.mu is held.
 func (o *Output) play(acc []int32) {
+	for i := 0; i < len(o.loops); i++ {
+		p := o.loops[i]
+		if _, over := p.mix(acc); over {
+			o.loops = slices.Delete(o.loops, i, i+1)
+			close(p.done)
+			i--
+		}
+	}
 	for len(acc) > 0 && len(o.queue) > 0 {
 		p := o.queue[0]
 		n, over := p.mix(acc)

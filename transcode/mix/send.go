@@ -11,7 +11,7 @@ func (o *Output) prepare(m *Mixer) {
 	defer o.mu.Unlock()
 	o.talks = o.self != nil && o.self.heard == m.now
 	switch {
-	case o.talks || len(o.queue) > 0 || o.volume != 0 || o.moved != nil:
+	case o.talks || o.plays() || o.volume != 0 || o.moved != nil:
 		o.keep = keepOwn + waitCalm
 	case o.keep > waitCalm || o.keep > 0 && o.own != nil && m.calm < o.own.calm():
 		o.keep--
