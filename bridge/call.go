@@ -114,6 +114,7 @@ func (c *call) answer(ctx context.Context) error {
 	}
 	c.ears.Attach(c.node.lobby, nil)
 	c.mouth = newUplink(c.log, c.node.metrics, c.tones)
+	c.mouth.listenForTones(!audio.SendsEvents())
 	audio.SetSink(c.mouth)
 	c.node.metrics.answered.Inc()
 	return nil

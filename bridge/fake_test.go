@@ -57,6 +57,7 @@ func (l *fakeLeg) End(reason error) {
 }
 
 func (l *fakeLeg) Codec() transcode.Codec { c, _ := transcode.Lookup("PCMA", 8000); return c }
+func (l *fakeLeg) SendsEvents() bool      { return true }
 func (l *fakeLeg) Stats() media.Stats     { return media.Stats{Encryption: "none"} }
 
 func (l *fakeLeg) SetSink(s media.Sink) {

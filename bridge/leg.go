@@ -26,6 +26,8 @@ type Leg interface {
 type Audio interface {
 	// Codec is what the far end wants to hear. It changes only with an Updated event.
 	Codec() transcode.Codec
+	// SendsEvents tells whether the far end sends digits as telephone-events; else they are tones in its sound. It changes only with Updated.
+	SendsEvents() bool
 	// SetSink says where what the far end says goes; nil: nowhere.
 	SetSink(s media.Sink)
 	// WriteFrame sends one encoded frame of 20 ms. It does not block and keeps nothing of payload. marker begins a talk spurt.
@@ -41,6 +43,7 @@ type Caller struct {
 	Trunk     string     // by which the call was let in
 	Name      string     // display name; empty when not given or withheld
 	Number    string     // E.164 with its +, or the user part; empty when withheld
+	Proven    bool       // the trunk vouches for Number
 	Called    string     // the user part that was dialled
 	Source    netip.Addr // of the signalling
 	Transport string     // udp, tcp, tls

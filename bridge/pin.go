@@ -37,8 +37,12 @@ func (c *call) findRoom(ctx context.Context) (RoomRef, error) {
 
 // lookUp asks the directory, after the wait that wrong PINs of this source have earned. A look-up that takes long is announced.
 func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
-	delay := c.node.guesses.Delay(c.who.Source)
-	if !c.node.guesses.Try(c.who.Source) {
+	source := ivr.Source{Address: c.who.Source}
+	if c.who.Proven {
+		source.Number = c.who.Number
+	}
+	delay := c.node.guesses.Delay(source)
+	if !c.node.guesses.Try(source) {
 		return RoomRef{}, ErrGuessing
 	}
 	var ref RoomRef
@@ -52,7 +56,7 @@ func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
 		return err
 	})
 	if !errors.Is(err, ErrBadPIN) {
-		c.node.guesses.Right(c.who.Source)
+		c.node.guesses.Right(source)
 	}
 	return ref, err
 }

@@ -71,11 +71,13 @@ func (c *call) heed(e Event) (byte, error) {
 	case Hold:
 		c.log.Debug("hold", "held", e.Held)
 		c.ears.SetHeld(e.Held)
+		c.mouth.hold(e.Held)
 	case Updated:
 		c.log.Debug("codec changed", "codec", c.audio.Codec().Name)
 		if err := c.ears.SetCodec(c.audio.Codec()); err != nil {
 			return 0, err
 		}
+		c.mouth.listenForTones(!c.audio.SendsEvents())
 	case Ended:
 		if e.Reason == nil {
 			return 0, ErrHungUp

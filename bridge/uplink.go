@@ -12,6 +12,7 @@ import (
 
 	"passerelle/media"
 	"passerelle/transcode"
+	"passerelle/transcode/level"
 	"passerelle/transcode/opus"
 	"passerelle/transcode/tone"
 	"passerelle/transcode/vad"
@@ -23,7 +24,7 @@ import (
 type uplink struct {
 	log     *slog.Logger
 	metrics *metrics
-	tones   chan<- byte // digits heard in the sound; nil when the leg sends them otherwise
+	tones   chan<- byte // digits heard in the sound
 
 	mu     sync.Mutex
 	track  Track      // nil before the room
@@ -31,6 +32,7 @@ type uplink struct {
 	muted  bool
 	held   bool
 	closed bool
+	inBand bool // digits are tones in the sound
 
 	codec    transcode.Codec
 	decoder  transcode.Decoder
@@ -48,6 +50,7 @@ type uplink struct {
 	pcm     []int16
 	payload []byte
 	packet  rtp.Packet
+	level   [1]byte // the packet's header extension (RFC 6464)
 	clock   timeline
 }
 
@@ -67,11 +70,29 @@ const (
 )
 
 func newUplink(log *slog.Logger, m *metrics, tones chan<- byte) *uplink {
-	return &uplink{
+	u := &uplink{
 		log: log, metrics: m, tones: tones,
 		pcm:     make([]int16, longestPacket),
 		payload: make([]byte, 1275),
 		clock:   timeline{out: rand.Uint32(), sequence: uint16(rand.Uint32())},
+	}
+	_ = u.packet.Header.SetExtension(AudioLevelID, u.level[:]) // one byte under a small id always fits
+	return u
+}
+
+// listenForTones says whether digits are to be looked for in the sound.
+func (u *uplink) listenForTones(inBand bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.inBand = inBand
+	u.listen()
+}
+
+// listen makes or drops the detector of tones. Opus passes undecoded: who speaks it sends events.
+func (u *uplink) listen() {
+	u.detector = nil
+	if u.inBand && u.decoder != nil {
+		u.detector = tone.NewDetector(u.codec.SampleRate)
 	}
 }
 
@@ -82,7 +103,7 @@ func (u *uplink) open(track Track, local media.Sink) {
 	u.track, u.local = track, local
 	u.clock.marker = true
 	// A subscriber learns of a track by its first packet.
-	u.write(silence[:], u.clock.advance(transcode.FrameSamples))
+	u.write(silence[:], u.clock.advance(transcode.FrameSamples), quiet)
 }
 
 // shut ends what open began.
@@ -185,7 +206,11 @@ func (u *uplink) pass(f *media.Frame, heard bool) {
 	}
 	u.clock.sequence += uint16(lost)
 	u.clock.marker = u.clock.marker || f.Marker
-	u.write(f.Payload, at)
+	loudness := assumed
+	if len(f.Payload) <= dtx {
+		loudness = quiet
+	}
+	u.write(f.Payload, at, loudness)
 }
 
 // setCodec makes what the new codec needs.
@@ -204,9 +229,7 @@ func (u *uplink) setCodec(c transcode.Codec) (err error) {
 	if u.speech, err = vad.New(c.SampleRate); err != nil {
 		return err
 	}
-	if u.tones != nil {
-		u.detector = tone.NewDetector(c.SampleRate)
-	}
+	u.listen()
 	samples := c.SampleRate / 50
 	u.frame = make([]int16, samples)
 	for i := range u.history {
@@ -251,7 +274,7 @@ func (u *uplink) say() {
 	if !u.speech.Speech(u.frame) {
 		u.talking = false
 		if u.silent++; u.silent >= keepAlive {
-			u.write(silence[:], u.start)
+			u.write(silence[:], u.start, quiet)
 		}
 		if u.waiting == lookBack {
 			first := u.history[0]
@@ -280,12 +303,16 @@ func (u *uplink) encode(pcm []int16, start uint32) {
 		u.metrics.undecodable.Inc()
 		return
 	}
-	u.write(u.payload[:n], start)
+	u.write(u.payload[:n], start, level.RMS(pcm))
 }
 
-// write sends one Opus packet.
-func (u *uplink) write(payload []byte, timestamp uint32) {
+// write sends one Opus packet, whose sound is as loud as level says, in dBov.
+func (u *uplink) write(payload []byte, timestamp uint32, loudness float64) {
 	u.silent = 0
+	u.level[0] = byte(min(max(-loudness, 0), 127))
+	if loudness > quiet {
+		u.level[0] |= 0x80 // voice
+	}
 	u.clock.sequence++
 	u.packet.Header.SequenceNumber = u.clock.sequence
 	u.packet.Header.Timestamp = timestamp
@@ -296,6 +323,13 @@ func (u *uplink) write(payload []byte, timestamp uint32) {
 		u.metrics.uplinkDropped.Inc() // the SFU is away: the session says so itself, in its own events
 	}
 }
+
+// Levels in dBov, and what of an Opus packet tells them when it passes undecoded.
+const (
+	quiet   = -127.0
+	assumed = -25.0 // of somebody who speaks
+	dtx     = 3     // bytes of the longest Opus packet that says nothing
+)
 
 // silence is 20 ms of Opus that says nothing: CELT, full band, mono, no data (RFC 6716, section 3.1).
 var silence = [3]byte{0xf8, 0xff, 0xfe}

@@ -72,6 +72,12 @@ func (s *Stream) Codec() transcode.Codec {
 	return transcode.Codec{}
 }
 
+// SendsEvents tells whether telephone-events were agreed for what the far end sends.
+func (s *Stream) SendsEvents() bool {
+	t := s.terms.Load()
+	return t != nil && len(t.EventReceive) > 0
+}
+
 // SetSink says where received audio goes; nil: nowhere. The sink before may still get the packet that is on its way.
 func (s *Stream) SetSink(sink Sink) {
 	if sink == nil {

@@ -39,7 +39,7 @@ func FuzzMessage(f *testing.F) {
 		if !ok {
 			return
 		}
-		name, number := identity(req, true)
+		name, number, _ := identity(req, true)
 		if len([]rune(name)) > maxName || len(number) > maxNumber || strings.ContainsAny(name+number, "\r\n\x00\x1b") {
 			t.Errorf("identity %q %q", name, number)
 		}

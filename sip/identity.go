@@ -13,10 +13,10 @@ const (
 )
 
 // identity says who calls: from P-Asserted-Identity (RFC 3325) where the trunk is trusted, else from From. Both are empty where the caller
-// wants to stay unknown (RFC 3323, 3325: Privacy; an anonymous From).
-func identity(req *sipgo.Request, trusted bool) (name, number string) {
+// wants to stay unknown (RFC 3323, 3325: Privacy; an anonymous From). proven: the trunk vouches for the number.
+func identity(req *sipgo.Request, trusted bool) (name, number string, proven bool) {
 	if withheld(req) {
-		return "", ""
+		return "", "", false
 	}
 	if trusted {
 		for _, h := range req.GetHeaders("p-asserted-identity") {
@@ -31,17 +31,17 @@ func identity(req *sipgo.Request, trusted bool) (name, number string) {
 			}
 		}
 		if number != "" {
-			return name, number
+			return name, number, true
 		}
 	}
 	from := req.From()
 	if from == nil {
-		return "", ""
+		return "", "", false
 	}
 	if strings.EqualFold(from.Address.User, "anonymous") || strings.EqualFold(from.Address.Host, "anonymous.invalid") {
-		return "", ""
+		return "", "", false
 	}
-	return cleanName(from.DisplayName), cleanNumber(user(&from.Address))
+	return cleanName(from.DisplayName), cleanNumber(user(&from.Address)), false
 }
 
 // withheld tells whether the caller asked for privacy.

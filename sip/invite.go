@@ -159,13 +159,13 @@ func (s *Server) accept(tx *serverTx, t *trunk, offer []byte) (*Leg, error) {
 	d := dialogOfUAS(req, tx.from)
 	d.localTag = tx.tag
 	d.local.Params.Add("tag", tx.tag)
-	name, number := identity(req, t.TrustIdentity)
+	name, number, proven := identity(req, t.TrustIdentity)
 	called := user(&req.Recipient)
 	if called == "" {
 		called = user(&req.To().Address)
 	}
 	l := s.newLeg(d, m, bridge.Caller{
-		CallID: newTag()[:12], Protocol: "sip", Trunk: t.Name, Name: name, Number: number, Called: cleanNumber(called),
+		CallID: newTag()[:12], Protocol: "sip", Trunk: t.Name, Name: name, Number: number, Proven: proven, Called: cleanNumber(called),
 		Source: tx.from.remote.Addr(), Transport: tx.from.transport, Encrypted: encrypted, Language: t.Language,
 	})
 	l.trunk, l.uas = t, in

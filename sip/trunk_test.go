@@ -264,7 +264,10 @@ func TestIdentity(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := "INVITE sip:1@x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: " + c.from + ";tag=1\r\nTo: <sip:1@x>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n" + c.headers + "\r\n"
-			name, number := identity(parse(t, m).(*sipgo.Request), c.trusted)
+			name, number, proven := identity(parse(t, m).(*sipgo.Request), c.trusted)
+			if want := c.trusted && number != "" && strings.Contains(c.headers, "Asserted"); proven != want {
+				t.Errorf("proven %v, want %v", proven, want)
+			}
 			if name != c.display || number != c.number {
 				t.Errorf("%q %q, want %q %q", name, number, c.display, c.number)
 			}

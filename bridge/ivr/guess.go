@@ -21,16 +21,32 @@ type Guesses struct {
 
 	mu      sync.Mutex
 	overall tries
-	sources map[netip.Prefix]*tries
+	sources map[Source]*tries
+}
+
+// Source is where guesses come from: the caller's number where somebody vouches for it, because many callers share the address of a carrier; else
+// an address.
+type Source struct {
+	Address netip.Addr
+	Number  string // proven, or empty
+}
+
+// key is what the tries of a source are kept under. An IPv6 source is its network, /64: whoever has one address there has all.
+func (s Source) key() Source {
+	s.Address = s.Address.Unmap().WithZone("")
+	if s.Address.Is6() {
+		s.Address = netip.PrefixFrom(s.Address, 64).Masked().Addr()
+	}
+	return s
 }
 
 // NewGuesses makes a limiter. A limit of 0 is none.
 func NewGuesses(limits configs.Guess) *Guesses {
-	return &Guesses{limits: limits, sources: make(map[netip.Prefix]*tries)}
+	return &Guesses{limits: limits, sources: make(map[Source]*tries)}
 }
 
 // Try tells whether a PIN from this source may be looked up, and counts it as wrong if so.
-func (g *Guesses) Try(source netip.Addr) bool {
+func (g *Guesses) Try(source Source) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -45,7 +61,7 @@ func (g *Guesses) Try(source netip.Addr) bool {
 }
 
 // Right takes the last try of this source back: its PIN was right, or nobody could tell.
-func (g *Guesses) Right(source netip.Addr) {
+func (g *Guesses) Right(source Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.from(source, time.Now()).takeBack()
@@ -54,7 +70,7 @@ func (g *Guesses) Right(source netip.Addr) {
 
 // Delay is how long the answer to this source's next try should wait. It grows with the square of the used part of the limits, up to 5 s: one wrong
 // PIN costs nobody more than an instant, the last ones before a limit cost seconds.
-func (g *Guesses) Delay(source netip.Addr) time.Duration {
+func (g *Guesses) Delay(source Source) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -64,14 +80,9 @@ func (g *Guesses) Delay(source netip.Addr) time.Duration {
 	return time.Duration(used * used * float64(maxDelay))
 }
 
-// from finds the tries of a source. An IPv6 source is its network, /64: whoever has one address there has all.
-func (g *Guesses) from(source netip.Addr, now time.Time) *tries {
-	source = source.Unmap().WithZone("")
-	bits := source.BitLen()
-	if source.Is6() {
-		bits = 64
-	}
-	key := netip.PrefixFrom(source, bits).Masked()
+// from finds the tries of a source.
+func (g *Guesses) from(source Source, now time.Time) *tries {
+	key := source.key()
 	t := g.sources[key]
 	if t == nil {
 		if len(g.sources) >= maxSources {
@@ -86,10 +97,10 @@ func (g *Guesses) from(source netip.Addr, now time.Time) *tries {
 
 // evict forgets the source that has been quiet for longest.
 func (g *Guesses) evict() {
-	var oldest netip.Prefix
+	var oldest Source
 	var at time.Time
 	for key, t := range g.sources {
-		if last := t.last(); !oldest.IsValid() || last.Before(at) {
+		if last := t.last(); !oldest.Address.IsValid() || last.Before(at) {
 			oldest, at = key, last
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"passerelle/configs"
 )
 
-func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+func addr(s string) Source { return Source{Address: netip.MustParseAddr(s)} }
 
 func TestGuessesPerSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestGuessesOverall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGuesses(configs.Guess{PerSource: 3, Overall: 5, Window: time.Minute})
 		for i := range 5 {
-			if !g.Try(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})) {
+			if !g.Try(Source{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}) {
 				t.Fatalf("try %d is refused", i+1)
 			}
 		}
@@ -88,7 +88,13 @@ func TestGuessesIPv6(t *testing.T) {
 	if !g.Try(addr("fe80::1%eth0")) || g.Try(addr("fe80::2%eth1")) {
 		t.Error("zones make sources")
 	}
-	if !g.Try(netip.Addr{}) || g.Try(netip.Addr{}) {
+	carrier := addr("203.0.113.1")
+	alice, bob := carrier, carrier
+	alice.Number, bob.Number = "+33123456701", "+33123456702"
+	if !g.Try(alice) || g.Try(alice) || !g.Try(bob) || !g.Try(carrier) {
+		t.Error("callers of one carrier, whose numbers are proven, are not sources of their own")
+	}
+	if !g.Try(Source{}) || g.Try(Source{}) {
 		t.Error("want that a source without address is one source")
 	}
 }
@@ -135,8 +141,8 @@ func TestGuessesUnlimited(t *testing.T) {
 func TestGuessesMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGuesses(configs.Guess{PerSource: 1, Window: time.Hour})
-		source := func(i int) netip.Addr {
-			return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(i))))
+		source := func(i int) Source {
+			return Source{Address: netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(i))))}
 		}
 		for i := range maxSources + 100 {
 			time.Sleep(time.Millisecond)
