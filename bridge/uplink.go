@@ -275,6 +275,8 @@ func (u *uplink) say() {
 		u.talking = false
 		if u.silent++; u.silent >= keepAlive {
 			u.write(silence[:], u.start, quiet)
+			u.waiting = 0 // nothing older is sent after it
+			return
 		}
 		if u.waiting == lookBack {
 			first := u.history[0]
