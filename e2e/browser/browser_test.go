@@ -1,0 +1,269 @@
+//go:build e2e
+
+// Package browser_test has a browser with LiveKit's own web client, as Visio's users have it, meet a telephone in a room.
+package browser_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"passerelle/bridge/ivr"
+	"passerelle/configs"
+	"passerelle/e2e/stack"
+	"passerelle/internal/egress"
+	"passerelle/internal/testpeer/lkadmin"
+	"passerelle/internal/testpeer/phone"
+	"passerelle/internal/testpeer/speech"
+	"passerelle/sip"
+	"passerelle/transcode"
+	"passerelle/transcode/mix"
+	"passerelle/webrtc/livekit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// meeting is a browser and a telephone in one room.
+type meeting struct {
+	*testing.T
+	stack   *stack.Stack
+	browser *chromium
+	call    *phone.Call
+	host    lkadmin.Admin
+	prompts *ivr.Prompts
+	french  []int16 // what the browser's microphone hears, again and again, and a second of silence
+	english []int16 // what the telephone says: ten seconds
+}
+
+const number = "+33123456712"
+
+// meet has both enter the room, the browser first.
+func meet(t *testing.T) *meeting {
+	t.Helper()
+	m := &meeting{T: t, stack: stack.Start(t, stack.Options{})}
+	m.french = append(speech.Say(t, "fr", speech.French, transcode.Rate), make([]int16, transcode.Rate)...)
+	m.english = speech.Say(t, "en", speech.English, transcode.Rate)
+	var err error
+	if m.prompts, err = ivr.Load("", []string{"fr"}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := configs.Defaults().LiveKit
+	cfg.URL, cfg.APIKey, cfg.APISecret = m.stack.SFU.URL(), stack.Key, stack.Secret
+	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	m.host = lkadmin.Admin{Client: client}
+
+	m.browser = startChromium(t, m.french)
+	m.browser.enter(m.stack, "camille", "Camille Martin")
+
+	p, err := phone.New("127.0.0.1:0", egress.New(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	if m.call, err = p.Dial(ctx, "sip:visio@"+m.stack.SIP, sip.DialOptions{From: number, Codecs: []string{"PCMA"}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.call.HangUp)
+	m.press(stack.PIN)
+	return m
+}
+
+// press types keys on the telephone.
+func (m *meeting) press(keys string) {
+	m.Helper()
+	if err := m.call.Press(m.Context(), keys, "rtp"); err != nil {
+		m.Fatal(err)
+	}
+}
+
+// sees waits until the browser sees exactly one other participant, who is as described.
+func (m *meeting) sees(what string, is func(person) bool) (seen person) {
+	m.Helper()
+	stack.Eventually(m.T, 10*time.Second, "the browser sees "+what, func() bool {
+		people := m.browser.people()
+		if len(people) != 1 || !is(people[0]) {
+			return false
+		}
+		seen = people[0]
+		return true
+	})
+	return seen
+}
+
+// isMuted describes a telephone whose only track is muted, or not.
+func isMuted(muted bool) func(person) bool {
+	return func(p person) bool { return len(p.Tracks) == 1 && p.Tracks[0].Muted == muted }
+}
+
+// prompted waits until the telephone has heard a prompt since then.
+func (m *meeting) prompted(since time.Time, name ivr.Name) {
+	m.Helper()
+	m.phoneHears("the prompt "+string(name), since, m.prompts.Clip("fr", name))
+}
+
+// phoneHears waits until the telephone has heard a clip since then, and returns when it began.
+func (m *meeting) phoneHears(what string, since time.Time, clip []int16) (at time.Time) {
+	m.Helper()
+	return m.hears("the telephone hears "+what, clip, func() ([]int16, time.Time) { return m.call.Phone.Tape.Since(since) })
+}
+
+// browserHears waits until the browser has heard a clip since the command record, and returns when it began.
+func (m *meeting) browserHears(what string, clip []int16) (at time.Time) {
+	m.Helper()
+	return m.hears("the browser hears "+what, clip, func() ([]int16, time.Time) { return m.browser.recorded("heard") })
+}
+
+// hears waits until most of a clip is on a recording, and returns when it began.
+func (m *meeting) hears(what string, clip []int16, recording func() ([]int16, time.Time)) time.Time {
+	m.Helper()
+	var best float64
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		pcm, start := recording()
+		offset, share := speech.Heard(pcm, clip, transcode.Rate)
+		if share >= 0.6 {
+			return start.Add(offset)
+		}
+		best = max(best, share)
+	}
+	m.Fatalf("not within 20 s that %s: %.2f of it", what, best)
+	return time.Time{}
+}
+
+// TestBrowser is one meeting, told from its beginning to its end.
+func TestBrowser(t *testing.T) {
+	m := meet(t)
+
+	guest := m.sees("the telephone", func(p person) bool { return len(p.Tracks) == 1 && p.Tracks[0].Subscribed })
+	if guest.Name != "+33 1 •• •• •• 12" || guest.Kind != "SIP" || guest.Tracks[0].Kind != "audio" || guest.Tracks[0].Muted || guest.Attributes["handRaisedAt"] != "" {
+		t.Errorf("the browser sees %+v", guest)
+	}
+	for what, text := range guest.Attributes {
+		guest.Identity += " " + what + "=" + text
+	}
+	if strings.Contains(guest.Identity, strings.TrimPrefix(number, "+33")) {
+		t.Errorf("identity and attributes hold the number: %s", guest.Identity)
+	}
+	m.talk()
+	m.mute()
+	m.hand()
+	m.hostMutes()
+	m.comesAndGoes()
+
+	m.call.HangUp()
+	stack.Eventually(t, 10*time.Second, "the browser sees the telephone leave", func() bool { return len(m.browser.people()) == 0 })
+}
+
+// talk has both speak and looks for it at the other end.
+func (m *meeting) talk() {
+	m.Helper()
+	m.browser.do(nil, "record")
+	since := time.Now()
+	words := m.english[:4*transcode.Rate]
+	m.call.Voice.Play(words, mix.PlayOptions{})
+	m.sees("that the telephone speaks", func(p person) bool { return p.Speaking })
+	at := m.browserHears("the telephone", words)
+	m.Logf("from the telephone's mouth to the browser's ear: %v", at.Sub(since).Round(time.Millisecond))
+
+	words = m.french[transcode.Rate : 3*transcode.Rate]
+	heard := m.phoneHears("the browser", since, words)
+	pcm, start := m.browser.recorded("said")
+	offset, share := speech.Heard(pcm, words, transcode.Rate)
+	if share < 0.9 {
+		m.Fatalf("the browser's microphone hears only %.2f of its file", share)
+	}
+	// The file comes round again and again: the delay is the least that fits.
+	round := time.Duration(len(m.french)) * time.Second / transcode.Rate
+	delay := (heard.Sub(start.Add(offset))%round + round) % round
+	m.Logf("from the browser's microphone to the telephone's ear: %v", delay.Round(time.Millisecond))
+}
+
+// mute has the caller mute and unmute: in between the browser hears nothing of what is said.
+func (m *meeting) mute() {
+	m.Helper()
+	since := time.Now()
+	m.press("*6")
+	m.sees("the telephone muted", isMuted(true))
+	m.prompted(since, ivr.Muted)
+	m.browser.do(nil, "record")
+	hidden, open := m.english[4*transcode.Rate:6*transcode.Rate], m.english[6*transcode.Rate:9*transcode.Rate]
+	<-m.call.Voice.Play(hidden, mix.PlayOptions{}).Done()
+	m.press("*6")
+	m.sees("the telephone's microphone open", isMuted(false))
+	m.call.Voice.Play(open, mix.PlayOptions{})
+	m.browserHears("the telephone again", open)
+	pcm, _ := m.browser.recorded("heard")
+	if _, share := speech.Heard(pcm, hidden, transcode.Rate); share > 0 {
+		m.Errorf("the browser heard %.2f of what was said while the telephone was muted", share)
+	}
+}
+
+// hand has the caller raise a hand, the host lower it, and the caller raise and lower it again.
+func (m *meeting) hand() {
+	m.Helper()
+	since := time.Now()
+	up := func(p person) bool { return p.Attributes["handRaisedAt"] != "" }
+	down := func(p person) bool { return p.Attributes["handRaisedAt"] == "" }
+	m.press("*9")
+	raised := m.sees("a hand", up)
+	m.browser.do(nil, "screenshot", "file", filepath.Join(m.ArtifactDir(), "hand.png")) // go test -artifacts keeps it
+	if at, err := time.Parse(time.RFC3339, raised.Attributes["handRaisedAt"]); err != nil || at.Sub(since).Abs() > time.Minute {
+		m.Errorf("handRaisedAt is %q at %v", raised.Attributes["handRaisedAt"], since)
+	}
+	m.prompted(since, ivr.HandUp)
+
+	since = time.Now()
+	if err := m.host.Update(m.Context(), stack.Room, raised.Identity, map[string]string{"handRaisedAt": ""}, nil); err != nil {
+		m.Fatal(err)
+	}
+	m.sees("no hand", down)
+	m.prompted(since, ivr.HandLoweredByHost)
+	m.press("*9")
+	m.sees("a hand again", up)
+	m.press("*9")
+	m.sees("no hand again", down)
+}
+
+// hostMutes has the host mute the caller, who is told and comes back with *6.
+func (m *meeting) hostMutes() {
+	m.Helper()
+	guest := m.sees("the telephone", isMuted(false))
+	since := time.Now()
+	if err := m.host.Mute(m.Context(), stack.Room, guest.Identity, guest.Tracks[0].SID, true); err != nil {
+		m.Fatal(err)
+	}
+	m.sees("the telephone muted by the host", isMuted(true))
+	m.prompted(since, ivr.MutedByHost)
+	since = time.Now()
+	m.press("*6")
+	m.sees("the telephone back", isMuted(false))
+	m.prompted(since, ivr.Unmuted)
+}
+
+// comesAndGoes has the browser leave, and join again: the caller is told that nobody is there, and hears the browser again.
+func (m *meeting) comesAndGoes() {
+	m.Helper()
+	since := time.Now()
+	m.browser.do(nil, "leave")
+	m.prompted(since, ivr.Alone)
+	m.browser.enter(m.stack, "camille-again", "Camille Martin")
+	m.phoneHears("the browser again", time.Now(), m.french[transcode.Rate:3*transcode.Rate])
+	m.browser.do(nil, "record")
+	words := m.english[:4*transcode.Rate]
+	m.call.Voice.Play(words, mix.PlayOptions{})
+	m.browserHears("the telephone after joining again", words)
+}
