@@ -28,6 +28,11 @@ const (
 	Room   = "demo"
 )
 
+// RoomN is one of the further rooms, from 0 on, and its PIN: for calls that must not hear each other.
+func RoomN(n int) (room, pin string) {
+	return fmt.Sprintf("%s-%d", Room, n), fmt.Sprintf("12345%05d", n)
+}
+
 // Options says what differs from a plain stack: one trunk of loopback addresses without language, one room.
 type Options struct {
 	Redis   string // for the SFU, host:port
@@ -35,6 +40,7 @@ type Options struct {
 	Extra   string // YAML of further top-level keys of the gateway's configuration
 	Environ []string
 	NoRooms bool // no file of rooms
+	Rooms   int  // how many rooms there are besides Room: see RoomN
 }
 
 // Stack is a running SFU and a running gateway.
@@ -87,7 +93,12 @@ func (s *Stack) startGateway(t *testing.T, o Options) {
 	directory := ""
 	if !o.NoRooms {
 		rooms := filepath.Join(s.Dir, "rooms.yaml")
-		write(t, rooms, fmt.Sprintf("- {pin: %q, room: %s, title: Démonstration}\n", PIN, Room))
+		list := fmt.Sprintf("- {pin: %q, room: %s, title: Démonstration}\n", PIN, Room)
+		for n := range o.Rooms {
+			room, pin := RoomN(n)
+			list += fmt.Sprintf("- {pin: %q, room: %s}\n", pin, room)
+		}
+		write(t, rooms, list)
 		directory = "directory: {livekit: false, file: " + rooms + "}"
 	}
 	config := filepath.Join(s.Dir, "passerelle.yaml")
