@@ -256,3 +256,32 @@ func TestDrain(t *testing.T) {
 		b.ends(ErrHungUp)
 	})
 }
+
+// TestAdmission has a loaded node refuse a second call, and say how many it would take.
+func TestAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, &fakeSFU{}, fakeDirectory{}, nil)
+		b.enter()
+		if left := b.node.headroom(); left != float64(b.node.Calls.Max-1) {
+			t.Errorf("headroom %v without load", left)
+		}
+		b.node.load.at, b.node.load.share = time.Now(), 0.45
+		if err := b.node.Ready(); err != nil {
+			t.Errorf("not ready at half of the load: %v", err)
+		}
+		if left := b.node.headroom(); left != 1 {
+			t.Errorf("headroom %v where one call causes half of the load, want 1", left)
+		}
+		b.node.load.at, b.node.load.share = time.Now(), 0.91
+		second := newFakeLeg()
+		b.node.Take(t.Context(), second)
+		if len(second.ended) != 1 || !errors.Is(second.ended[0], ErrBusy) {
+			t.Errorf("a call that is too much ended with %v", second.ended)
+		}
+		if err := b.node.Ready(); !errors.Is(err, ErrBusy) {
+			t.Errorf("ready: %v", err)
+		}
+		b.leg.hangUp()
+		b.ends(ErrHungUp)
+	})
+}

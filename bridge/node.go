@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 
@@ -30,6 +29,7 @@ type Node struct {
 	Options
 	guesses *ivr.Guesses
 	lobby   *mix.Mixer // of callers who are in no room yet: it has no sources
+	load    *load
 	rooms   *rooms
 	metrics *metrics
 
@@ -48,6 +48,7 @@ func NewNode(o Options) *Node {
 		calls:    map[*call]struct{}{},
 		draining: make(chan struct{}),
 	}
+	n.load = newLoad(o.Clock)
 	n.rooms = newRooms(n)
 	n.metrics = newMetrics(n, o.Registry)
 	o.Clock.Add(n.lobby)
@@ -79,8 +80,8 @@ func (n *Node) admit(c *call) error {
 		return ErrDraining
 	default:
 	}
-	if len(n.calls) >= n.Calls.Max {
-		return fmt.Errorf("%d calls are running (calls.max): %w", len(n.calls), ErrBusy)
+	if err := n.spare(len(n.calls)); err != nil {
+		return err
 	}
 	n.calls[c] = struct{}{}
 	return nil
@@ -120,10 +121,7 @@ func (n *Node) Ready() error {
 		return ErrDraining
 	default:
 	}
-	if running := n.Running(); running >= n.Calls.Max {
-		return fmt.Errorf("%d calls are running (calls.max): %w", running, ErrBusy)
-	}
-	return nil
+	return n.spare(n.Running())
 }
 
 // Drain takes no more calls, tells the running ones, and returns when all have ended or when ctx has. It may be called once.

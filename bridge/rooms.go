@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"sync"
+	"time"
 
 	"passerelle/transcode/mix"
 )
@@ -71,6 +72,25 @@ func (rs *rooms) leave(r *room) {
 		<-r.ready
 		r.leave()
 	}
+}
+
+// playoutDelay is the mean delay of the buffers in front of all mixers.
+func (rs *rooms) playoutDelay() time.Duration {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	var sum time.Duration
+	n := 0
+	for _, r := range rs.all {
+		r.mu.Lock()
+		for _, h := range r.heard {
+			if d := h.buffer.Stats().Delay; d > 0 {
+				sum += d
+				n++
+			}
+		}
+		r.mu.Unlock()
+	}
+	return sum / time.Duration(max(n, 1))
 }
 
 // count is the number of rooms.

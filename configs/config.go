@@ -91,6 +91,7 @@ type Guess struct {
 // Calls bounds what the node takes.
 type Calls struct {
 	Max          int           `koanf:"max"`           // at the same time
+	MaxLoad      int           `koanf:"max_load"`      // percent; above it no call is taken; 0: not looked at
 	DrainTimeout time.Duration `koanf:"drain_timeout"` // after SIGTERM, running calls may go on for this long
 	MediaTimeout time.Duration `koanf:"media_timeout"` // a call without any packet for this long is ended
 	MaxDuration  time.Duration `koanf:"max_duration"`  // 0: no limit

@@ -36,6 +36,7 @@ func Defaults() Config {
 		},
 		Calls: Calls{
 			Max:          500,
+			MaxLoad:      90,
 			DrainTimeout: time.Minute,
 			MediaTimeout: 30 * time.Second,
 			MaxDuration:  12 * time.Hour,

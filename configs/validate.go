@@ -193,6 +193,7 @@ func (p *problems) language(key, value string, v IVR) {
 
 func (p *problems) calls(c Calls) {
 	p.between("calls.max", c.Max, 1, 100_000)
+	p.between("calls.max_load", c.MaxLoad, 0, 100)
 	p.duration("calls.drain_timeout", c.DrainTimeout, 0, 24*time.Hour)
 	p.duration("calls.media_timeout", c.MediaTimeout, 100*time.Millisecond, time.Hour)
 	p.duration("calls.max_duration", c.MaxDuration, 0, 30*24*time.Hour)

@@ -1,0 +1,74 @@
+package bridge
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"passerelle/transcode/mix"
+)
+
+// tooLate is the lateness of the mixers at which running calls begin to suffer.
+const tooLate = 10 * time.Millisecond
+
+// load measures how loaded a node is. Its methods may be called from any goroutine.
+type load struct {
+	clock *mix.Clock
+
+	mu    sync.Mutex
+	at    time.Time     // of the last look
+	used  time.Duration // of processor time until then
+	share float64       // of the processors, between the last two looks
+}
+
+// lookTime is the shortest time between two looks at the process's own processor time.
+const lookTime = time.Second
+
+func newLoad(clock *mix.Clock) *load {
+	return &load{clock: clock, at: time.Now(), used: processorTime()}
+}
+
+// now is the load: 1 is all that there is.
+func (l *load) now() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if since := time.Since(l.at); since >= lookTime {
+		used := processorTime()
+		l.share = (used - l.used).Seconds() / since.Seconds() / float64(runtime.GOMAXPROCS(0))
+		l.at, l.used = time.Now(), used
+	}
+	return max(l.share, l.clock.Load().Lateness99.Seconds()/tooLate.Seconds())
+}
+
+// processorTime is what this process has used so far.
+func processorTime() time.Duration {
+	var r syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// spare says why a node on which so many calls run takes no more; nil: it does.
+func (n *Node) spare(running int) error {
+	if running >= n.Calls.Max {
+		return fmt.Errorf("%d calls are running (calls.max): %w", running, ErrBusy)
+	}
+	if l := n.load.now(); n.Calls.MaxLoad > 0 && running > 0 && l*100 > float64(n.Calls.MaxLoad) {
+		return fmt.Errorf("the load is %.0f %% (calls.max_load): %w", l*100, ErrBusy)
+	}
+	return nil
+}
+
+// headroom is how many more calls the node would take, if each caused as much load as those that run do.
+func (n *Node) headroom() float64 {
+	running := float64(n.Running())
+	left := float64(n.Calls.Max) - running
+	if l := n.load.now(); n.Calls.MaxLoad > 0 && running > 0 && l > 0 {
+		left = min(left, running*(float64(n.Calls.MaxLoad)/100/l-1))
+	}
+	return math.Floor(max(0, left))
+}
