@@ -29,6 +29,7 @@ type room struct {
 	own     map[string]bool        // identities of this node's legs
 	heard   map[string]*heard      // by track
 	members map[chan struct{}]bool // told when people or failed change
+	away    bool                   // the listener has lost the SFU, for now
 	failed  error
 }
 
@@ -65,6 +66,11 @@ func (r *room) listen() {
 			r.arrive(e.Participant, true)
 		case ParticipantLeft:
 			r.depart(e.Participant.Identity)
+		case Interrupted, Restored:
+			r.mu.Lock()
+			r.away = e.Kind == Interrupted
+			r.tell()
+			r.mu.Unlock()
 		case SessionEnded:
 			if e.Reason != nil {
 				reason = e.Reason
@@ -207,6 +213,13 @@ func (r *room) state(self string) (others int, failed error) {
 		}
 	}
 	return others, nil
+}
+
+// deaf tells whether nothing is heard of the room for now.
+func (r *room) deaf() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.away
 }
 
 // opusCodec is what every track of the SFU carries.

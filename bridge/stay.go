@@ -27,7 +27,8 @@ type stay struct {
 	hand   bool
 	volume int           // dB
 	alone  *mix.Playback // the quiet sound while nobody else is there
-	lost   *mix.Playback // the sound while the SFU is away
+	away   bool          // this session has lost the SFU, for now
+	lost   *mix.Playback // the sound while this session or the listener is away
 }
 
 // muteState says whether the room hears the caller, and who decided.
@@ -149,6 +150,7 @@ func (s *stay) company() error {
 	if err != nil {
 		return err
 	}
+	s.line()
 	switch alone := others == 0; {
 	case alone && s.alone == nil:
 		s.say(ivr.Alone)
@@ -179,15 +181,9 @@ func (s *stay) follow(e SessionEvent) error {
 				s.say(ivr.HandLoweredByHost)
 			}
 		}
-	case Interrupted:
-		s.log.Warn("the SFU is away, the caller is held")
-		s.node.metrics.interrupted.Inc()
-		s.say(ivr.LineInterrupted)
-		s.lost = s.ears.Play(ivr.ReconnectTone(), mix.PlayOptions{Loop: true})
-	case Restored:
-		s.log.Info("the SFU is back")
-		s.stop(&s.lost)
-		s.say(ivr.LineRestored)
+	case Interrupted, Restored:
+		s.away = e.Kind == Interrupted
+		s.line()
 	case SessionEnded:
 		if e.Reason == nil {
 			return ErrSFU
@@ -195,6 +191,21 @@ func (s *stay) follow(e SessionEvent) error {
 		return e.Reason
 	}
 	return nil
+}
+
+// line tells the caller when the SFU is away, and when it is back: for what they say, by their own session, and for what they hear, by the listener's.
+func (s *stay) line() {
+	switch away := s.away || s.room.deaf(); {
+	case away && s.lost == nil:
+		s.log.Warn("the SFU is away, the caller is held")
+		s.node.metrics.interrupted.Inc()
+		s.say(ivr.LineInterrupted)
+		s.lost = s.ears.Play(ivr.ReconnectTone(), mix.PlayOptions{Loop: true})
+	case !away && s.lost != nil:
+		s.log.Info("the SFU is back")
+		s.stop(&s.lost)
+		s.say(ivr.LineRestored)
+	}
 }
 
 // hostMutes tells the caller what a host did to their microphone.

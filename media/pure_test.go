@@ -337,8 +337,16 @@ func TestLatch(t *testing.T) {
 		from netip.AddrPort
 		want bool // heard
 	}{
-		{0, one, true}, {20, two, false}, {40, one, true}, {1900, two, false}, {2039, two, false}, {2040, two, true}, {2060, one, false},
-		{2080, agreed, true}, {2100, two, false}, {2120, agreed, true},
+		{0, one, true},
+		{20, two, false},
+		{40, one, true},
+		{1900, two, false},
+		{2039, two, false},
+		{2040, two, true},
+		{2060, one, false},
+		{2080, agreed, true},
+		{2100, two, false},
+		{2120, agreed, true},
 	} {
 		got := l.admits(step.from, agreed, ms(step.ms))
 		if got != step.want {

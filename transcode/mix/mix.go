@@ -58,9 +58,8 @@ type Mixer struct {
 	past    history // programs before this one
 	calm    int     // ticks in a row in which program was next to silent
 
-	acc   [transcode.FrameSamples]int32 // of the output that is being made
-	frame frame
-	own   int // outputs that had an encoder of their own in the last tick
+	acc [transcode.FrameSamples]int32 // of the output that is being made
+	own int                           // outputs that had an encoder of their own in the last tick
 }
 
 // frame is 20 ms of sound at 48 kHz.

@@ -107,7 +107,7 @@ func TestDriftForAnHour(t *testing.T) {
 				f.Timestamp += 160
 			}
 			b.Read(frame)
-			if now > 10*time.Second && now%(time.Second) == 0 {
+			if now > 10*time.Second && now%time.Second == 0 {
 				d := b.Stats().Delay
 				least, most = min(least, d), max(most, d)
 			}

@@ -2,7 +2,6 @@ package playout
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -174,14 +173,4 @@ func mean(x []float64) float64 {
 
 func (h heard) String() string {
 	return fmt.Sprintf("delay p50 %v p95 %v p99 %v; %+v", percentile(h.delays, 50), percentile(h.delays, 95), percentile(h.delays, 99), h.stats)
-}
-
-// worst is the largest step between two samples.
-func worst(pcm []int16) (step, at int) {
-	for i := 1; i < len(pcm); i++ {
-		if d := int(math.Abs(float64(pcm[i]) - float64(pcm[i-1]))); d > step {
-			step, at = d, i
-		}
-	}
-	return step, at
 }

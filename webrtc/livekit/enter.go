@@ -33,6 +33,7 @@ type outage struct {
 	restored time.Time     // the last time
 	spent    time.Duration // in losses shortly before
 	attempts int
+	atOnce   bool // the next attempt needs no pause
 }
 
 // begin notes that the link is lost, and says whether it was up before.
@@ -61,7 +62,8 @@ func (o *outage) left(now time.Time, limit time.Duration) time.Duration {
 // pause is how long to wait before the next attempt. The first is at once.
 func (o *outage) pause() time.Duration {
 	o.attempts++
-	if o.attempts == 1 {
+	if o.attempts == 1 || o.atOnce {
+		o.atOnce = false
 		return 0
 	}
 	d := min(firstPause<<min(o.attempts-2, 10), maxPause)
@@ -119,10 +121,9 @@ func (s *Session) reenter(ctx context.Context, out *outage, lost loss) (*link, e
 		switch {
 		case errors.As(err, &said) && said.loss().final != nil:
 			return nil, said.loss().final
-		case errors.As(err, &said):
-			lost.resume = said.loss().resume
-		case errors.As(err, &refused):
-			lost.resume = false // it does not know us any more
+		case lost.resume && (errors.As(err, &refused) || errors.As(err, &said) && !said.loss().resume):
+			// It is there, but does not know us any more, as after a restart: nothing has to be waited for.
+			lost.resume, out.atOnce = false, true
 		}
 	}
 }

@@ -260,7 +260,7 @@ func TestConversation(t *testing.T) {
 		t.Errorf("who was there for the listener: %+v", listener.present)
 	}
 
-	var fromPhone, fromWeb, toWeb = newEar(), newEar(), newEar()
+	fromPhone, fromWeb, toWeb := newEar(), newEar(), newEar()
 	for _, s := range []struct {
 		g    *guest
 		who  string
@@ -474,7 +474,7 @@ func TestResume(t *testing.T) {
 	phone := join(t, far, bridge.Join{Room: "r", Identity: "phone", Phone: true, Publish: true})
 	spoken := speak(t, phone, "phone")
 	cut := join(t, far, bridge.Join{Room: "r", Identity: "cut", Hidden: true, Subscribe: true})
-	var hears, alsoHears = newEar(), newEar()
+	hears, alsoHears := newEar(), newEar()
 	if err := listener.Subscribe(listener.expectTrack("phone"), hears); err != nil {
 		t.Fatal(err)
 	}

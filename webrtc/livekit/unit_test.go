@@ -150,6 +150,10 @@ func TestOutage(t *testing.T) {
 			t.Errorf("pause %d: %v", i, d)
 		}
 	}
+	o.atOnce = true
+	if o.pause() != 0 || o.pause() < maxPause {
+		t.Error("one attempt at once is not one")
+	}
 	o.end(now.Add(10 * time.Second))
 	o.begin(now.Add(20 * time.Second))
 	if left := o.left(now.Add(25*time.Second), time.Minute); left != 45*time.Second {
