@@ -186,12 +186,24 @@ func TestSFUAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, &fakeSFU{}, fakeDirectory{}, nil)
 		s := b.enter()
+		l := b.sfu.session(t, true)
+		l.events <- SessionEvent{Kind: Interrupted}
 		s.events <- SessionEvent{Kind: Interrupted}
 		look(s, func() int { s.failKeys = errors.New("away"); return 0 })
 		b.leg.press("*9")
 		time.Sleep(10 * time.Second)
 		look(s, func() int { s.failKeys = nil; return 0 })
 		s.events <- SessionEvent{Kind: Restored}
+		time.Sleep(time.Second)
+		told := func(what string) int { return strings.Count(b.log.String(), what) }
+		if away, back := told("the SFU is away"), told("the SFU is back"); away != 1 || back != 0 {
+			t.Errorf("told %d times that the line is lost, want once, and %d times that it is back before the room is heard", away, back)
+		}
+		l.events <- SessionEvent{Kind: Restored}
+		time.Sleep(time.Second)
+		if back := told("the SFU is back"); back != 1 {
+			t.Errorf("told %d times that the line is back, want once", back)
+		}
 		b.leg.press("*9")
 		if look(s, func() string { return s.attributes[handAttribute] }) == "" {
 			t.Error("the hand is not up: the key that failed counted")
