@@ -122,6 +122,19 @@ func (m *meeting) phoneHears(what string, since time.Time, clip []int16) (at tim
 	return m.hears("the telephone hears "+what, clip, func() ([]int16, time.Time) { return m.call.Phone.Tape.Since(since) })
 }
 
+// phoneHearsBrowser waits until the telephone has heard what the browser's microphone hears since then, and returns when it began and what it was.
+// The microphone's file comes round again and again: only the last seconds are looked at, where everything is once at most.
+func (m *meeting) phoneHearsBrowser(since time.Time) (at time.Time, words []int16) {
+	m.Helper()
+	words = m.french[transcode.Rate : 5*transcode.Rate]
+	return m.hears("the telephone hears the browser", words, func() ([]int16, time.Time) {
+		if last := time.Now().Add(-8 * time.Second); last.After(since) {
+			since = last
+		}
+		return m.call.Phone.Tape.Since(since)
+	}), words
+}
+
 // browserHears waits until the browser has heard a clip since the command record, and returns when it began.
 func (m *meeting) browserHears(what string, clip []int16) (at time.Time) {
 	m.Helper()
@@ -179,17 +192,13 @@ func (m *meeting) talk() {
 	at := m.browserHears("the telephone", words)
 	m.Logf("from the telephone's mouth to the browser's ear: %v", at.Sub(since).Round(time.Millisecond))
 
-	words = m.french[transcode.Rate : 3*transcode.Rate]
-	heard := m.phoneHears("the browser", since, words)
-	pcm, start := m.browser.recorded("said")
-	offset, share := speech.Heard(pcm, words, transcode.Rate)
-	if share < 0.9 {
-		m.Fatalf("the browser's microphone hears only %.2f of its file", share)
-	}
-	// The file comes round again and again: the delay is the least that fits.
-	round := time.Duration(len(m.french)) * time.Second / transcode.Rate
-	delay := (heard.Sub(start.Add(offset))%round + round) % round
-	m.Logf("from the browser's microphone to the telephone's ear: %v", delay.Round(time.Millisecond))
+	heard, words := m.phoneHearsBrowser(since)
+	said, start := m.browser.recorded("said")
+	second := max(0, int(heard.Sub(start).Seconds())-1) // before it was heard it was said
+	said = said[second*transcode.Rate : min(len(said), (second+7)*transcode.Rate)]
+	offset, share := speech.Heard(said, words, transcode.Rate)
+	delay := heard.Sub(start.Add(time.Duration(second)*time.Second + offset))
+	m.Logf("from the browser's microphone, which heard %.2f of its file, to the telephone's ear: %v", share, delay.Round(time.Millisecond))
 }
 
 // mute has the caller mute and unmute: in between the browser hears nothing of what is said.
@@ -261,7 +270,7 @@ func (m *meeting) comesAndGoes() {
 	m.browser.do(nil, "leave")
 	m.prompted(since, ivr.Alone)
 	m.browser.enter(m.stack, "camille-again", "Camille Martin")
-	m.phoneHears("the browser again", time.Now(), m.french[transcode.Rate:3*transcode.Rate])
+	m.phoneHearsBrowser(time.Now())
 	m.browser.do(nil, "record")
 	words := m.english[:4*transcode.Rate]
 	m.call.Voice.Play(words, mix.PlayOptions{})

@@ -52,7 +52,7 @@ func (t *Tape) catchUp() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	frame, sum := make([]int16, transcode.FrameSamples), make([]int32, transcode.FrameSamples)
-	for due := int(time.Since(t.started).Milliseconds() / 20); len(t.pcm) < due*transcode.FrameSamples; {
+	for due := 1 + int(time.Since(t.started).Milliseconds()/20); len(t.pcm) < due*transcode.FrameSamples; {
 		clear(sum)
 		for s := range t.sources {
 			if s.Read(frame) {
