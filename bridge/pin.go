@@ -20,6 +20,9 @@ func (c *call) findRoom(ctx context.Context) (RoomRef, error) {
 			return RoomRef{}, err
 		}
 		ref, err := c.lookUp(ctx, pin)
+		if err == nil && ref.Language != "" && c.who.Language == "" && !c.chose {
+			c.lang = ref.Language
+		}
 		if err == nil || !errors.Is(err, ErrBadPIN) {
 			return ref, err
 		}
@@ -80,7 +83,7 @@ func (c *call) askPIN(ctx context.Context, intro ivr.Name) (ivr.PIN, error) {
 			continue
 		case d == '*' && collect.Len() == 0 && len(c.node.IVR.Languages) > 1:
 			c.ears.Hush()
-			c.lang = c.nextLanguage()
+			c.lang, c.chose = c.nextLanguage(), true
 			question = c.ask(ivr.Welcome)
 			continue
 		}
