@@ -14,8 +14,8 @@ const (
 )
 
 // Heard says how much of what was said was heard, from 0 to 1, and when it began. Playout buffers stretch and cut time to follow the network, so
-// said is looked for in pieces of half a second, which must be found in their places, give or take what a buffer moves them. Both are mono PCM at
-// rate Hz.
+// said is looked for in pieces of half a second, which must be found in their places, give or take what a buffer moves them. Pieces in which hardly
+// anything was said do not count. Both are mono PCM at rate Hz.
 func Heard(heard, said []int16, rate int) (offset time.Duration, share float64) {
 	h, errH := resample.Convert(heard, rate, findRate) // once for all pieces
 	s, errS := resample.Convert(said, rate, findRate)
@@ -25,7 +25,11 @@ func Heard(heard, said []int16, rate int) (offset time.Duration, share float64) 
 	const n = int(findRate * piece / time.Second)
 	var delays []time.Duration
 	pieces := 0
+	quiet := energy(s) / float64(max(len(s), 1)) / 10
 	for i := 0; i+n <= len(s); i += n {
+		if energy(s[i:i+n])/float64(n) < quiet {
+			continue
+		}
 		pieces++
 		at, correlation := Find(h, s[i:i+n], findRate)
 		if correlation >= surely {
@@ -44,4 +48,12 @@ func Heard(heard, said []int16, rate int) (offset time.Duration, share float64) 
 		}
 	}
 	return offset, float64(inPlace) / float64(pieces)
+}
+
+// energy is the sum of the squares.
+func energy(pcm []int16) (sum float64) {
+	for _, s := range pcm {
+		sum += float64(s) * float64(s)
+	}
+	return sum
 }

@@ -23,9 +23,10 @@ func TestHeard(t *testing.T) {
 		"in pieces":  {slices.Concat(quiet, said[:rate], quiet, said[2*rate:3*rate], quiet, said[rate:2*rate], quiet), 0, 0.3},
 		"other":      {slices.Concat(quiet, other), 0, 0},
 		"nothing":    {nil, 0, 0},
+		"silence":    {make([]int16, 8*rate), 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			offset, share := Heard(c.heard, said, rate)
+			offset, share := Heard(c.heard, append(slices.Clone(said), quiet...), rate) // silence behind it is not missed
 			if share < c.least || share > c.most {
 				t.Errorf("heard %.2f of it, want %.2f to %.2f", share, c.least, c.most)
 			}
