@@ -20,7 +20,7 @@ type call struct {
 	who  Caller
 	lang string
 
-	chose  bool        // the language, by a star
+	chose bool // the language, by a star
 	audio Audio
 	ears  *mix.Output // what the caller hears
 	mouth *uplink     // what the caller says

@@ -274,6 +274,7 @@ func TestAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, &fakeSFU{}, fakeDirectory{}, nil)
 		b.enter()
+		b.node.load.at, b.node.load.share = time.Now(), 0
 		if left := b.node.headroom(); left != float64(b.node.Calls.Max-1) {
 			t.Errorf("headroom %v without load", left)
 		}

@@ -38,7 +38,7 @@ func (c *call) findRoom(ctx context.Context) (RoomRef, error) {
 	}
 }
 
-// lookUp asks the directory, after the wait that wrong PINs of this source have earned. A look-up that takes long is announced.
+// lookUp asks the directory, after the wait that wrong PINs of this source have earned.
 func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
 	source := ivr.Source{Address: c.who.Source}
 	if c.who.Proven {
@@ -50,8 +50,6 @@ func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
 	}
 	var ref RoomRef
 	err := c.during(ctx, func(ctx context.Context) (err error) {
-		wait := time.AfterFunc(patience, func() { c.say(ivr.Connecting) })
-		defer wait.Stop()
 		if err := sleep(ctx, delay); err != nil {
 			return err
 		}
@@ -63,9 +61,6 @@ func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
 	}
 	return ref, err
 }
-
-// patience is how long a caller waits in silence.
-const patience = 1500 * time.Millisecond
 
 // askPIN says intro, asks for a PIN and collects it. A star before the first digit changes the language. A # before it does nothing: many type one
 // behind a PIN of fixed length, which was complete without it.

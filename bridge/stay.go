@@ -46,11 +46,7 @@ func (c *call) enter(ctx context.Context, ref RoomRef) (*stay, error) {
 	c.ref = ref
 	s := &stay{call: c, self: newIdentity(), changed: make(chan struct{}, 1)}
 	start := time.Now()
-	err := c.during(ctx, func(ctx context.Context) error {
-		wait := time.AfterFunc(patience, func() { c.say(ivr.Connecting) })
-		defer wait.Stop()
-		return s.join(ctx)
-	})
+	err := c.during(ctx, s.join)
 	if err != nil {
 		s.leave()
 		return nil, err

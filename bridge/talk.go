@@ -87,8 +87,8 @@ func (c *call) heed(e Event) (byte, error) {
 	return 0, nil
 }
 
-// during runs f while the caller waits, and ends it when the call ends. Digits typed meanwhile are dropped. f must return soon when its
-// context ends.
+// during runs f while the caller waits, who is told so when it takes long. It ends f when the call ends. Digits typed meanwhile are dropped. f must
+// return soon when its context ends.
 func (c *call) during(ctx context.Context, f func(ctx context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -98,8 +98,11 @@ func (c *call) during(ctx context.Context, f func(ctx context.Context) error) er
 		defer close(done)
 		result = f(ctx)
 	}()
+	patient := time.NewTimer(patience)
+	defer patient.Stop()
 	for {
-		if _, err := c.digit(ctx, done, nil); err != nil {
+		d, err := c.digit(ctx, done, patient.C)
+		if err != nil {
 			stop(err)
 			<-done
 			return err
@@ -109,5 +112,11 @@ func (c *call) during(ctx context.Context, f func(ctx context.Context) error) er
 			return result
 		default:
 		}
+		if d == 0 {
+			c.say(ivr.Connecting)
+		}
 	}
 }
+
+// patience is how long a caller waits in silence.
+const patience = 1500 * time.Millisecond
