@@ -259,7 +259,7 @@ func (l *Leg) answerNow() {
 	if l.uas.lateOffer && l.media.offered == nil && l.media.state == nil {
 		l.uas.answer = l.media.offer()
 	}
-	l.reliable.stop()
+	l.reliable.quiet()
 	l.state, l.started = stateAnswered, time.Now()
 	tag := l.dialog.remoteTag()
 	l.up.Store(&tag)

@@ -27,6 +27,11 @@ func (r *reliable) withSDP() bool { return r.waiting && r.sdp }
 
 func (r *reliable) stop() {
 	r.waiting = false
+	r.quiet()
+}
+
+// quiet ends the repetition, because the final answer is out. A PRACK is still taken (RFC 3262, section 3).
+func (r *reliable) quiet() {
 	if r.resend != nil {
 		r.resend.Stop()
 		r.giveUp.Stop()

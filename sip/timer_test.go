@@ -165,7 +165,11 @@ func TestReliableRinging(t *testing.T) {
 			t.Errorf("180 is not reliable:\n%s", ringing)
 		}
 		p.status(200, "INVITE")
-		p.ack()
+		p.request("PRACK", "", "", "RAck: "+header(ringing, "RSeq")+" 1 INVITE\r\n") // the answers crossed it
+		p.status(200, "PRACK")
+		p.write(p.build("ACK", 1, "", "", ""))
+		p.request("PRACK", "", "", "RAck: "+header(ringing, "RSeq")+" 1 INVITE\r\n")
+		p.status(481, "PRACK")
 		p.bye()
 	})
 	t.Run("late offer", func(t *testing.T) {
