@@ -74,7 +74,7 @@ func newGateway(cfg configs.Config, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.sfu.Close())
 	}
-	observe(registry, guard, ports)
+	observe(registry, guard, ports, g.clock)
 	g.admin = admin.New(cfg.HTTP, guard, registry, g.ready, log)
 	return g, nil
 }
@@ -100,8 +100,14 @@ func newGuard(cfg configs.Config) (*egress.Guard, error) {
 }
 
 // observe adds the counters of packages that know nothing of Prometheus.
-func observe(r prometheus.Registerer, guard *egress.Guard, ports *media.Ports) {
+func observe(r prometheus.Registerer, guard *egress.Guard, ports *media.Ports, clock *mix.Clock) {
+	late := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "passerelle_clock_lateness_seconds", Help: "How late the ticks of the mixers' clock began.",
+		Buckets: []float64{.0002, .0005, .001, .002, .003, .005, .007, .01, .02, .05, .1},
+	})
+	clock.Observe(func(d time.Duration) { late.Observe(max(0, d.Seconds())) })
 	r.MustRegister(
+		late,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "passerelle_egress_denied_total", Help: "Destinations that were refused because no network list permits them.",
 		}, func() float64 { return float64(guard.Denied()) }),

@@ -11,6 +11,7 @@ import (
 // serve is the command that takes calls until it is told to end: a first SIGTERM or SIGINT drains, a second one ends at once.
 func serve(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("serve", "[--config FILE] [--KEY VALUE …]", out)
+	profile := f.String("cpu-profile", "", "file for CPU profiles: SIGUSR1 begins one, the next SIGUSR1 ends it (see it with go tool pprof)")
 	cfg, err := loadConfig(f, args)
 	if err != nil {
 		return err
@@ -25,6 +26,9 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	g, err := newGateway(cfg, log)
 	if err != nil {
 		return err
+	}
+	if *profile != "" {
+		defer profileOnSignal(*profile, log)()
 	}
 	drain, stop, release := untilSignals(ctx)
 	defer release()
