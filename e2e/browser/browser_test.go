@@ -148,7 +148,7 @@ func (m *meeting) hears(what string, clip []int16, recording func() ([]int16, ti
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		pcm, start := recording()
 		offset, share := speech.Heard(pcm, clip, transcode.Rate)
-		if share >= 0.6 {
+		if share >= 0.5 {
 			return start.Add(offset)
 		}
 		best = max(best, share)
@@ -193,6 +193,7 @@ func (m *meeting) talk() {
 	m.Logf("from the telephone's mouth to the browser's ear: %v", at.Sub(since).Round(time.Millisecond))
 
 	heard, words := m.phoneHearsBrowser(since)
+	m.sees("that the telephone is quiet", func(p person) bool { return !p.Speaking })
 	said, start := m.browser.recorded("said")
 	second := max(0, int(heard.Sub(start).Seconds())-1) // before it was heard it was said
 	said = said[second*transcode.Rate : min(len(said), (second+7)*transcode.Rate)]
