@@ -1,0 +1,167 @@
+//go:build e2e
+
+package faults
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"passerelle/e2e/stack"
+)
+
+// footprint is what a gateway takes of its machine.
+type footprint struct {
+	goroutines, files, ports float64
+	heap                     float64 // bytes in use after a collection
+}
+
+func (f footprint) String() string {
+	return fmt.Sprintf("%.0f goroutines, %.0f files, %.0f RTP ports, heap %.1f MB", f.goroutines, f.files, f.ports, f.heap/1e6)
+}
+
+func (h *house) footprint() footprint {
+	h.t.Helper()
+	return footprint{
+		goroutines: h.Metric(h.t, "go_goroutines"), files: h.Metric(h.t, "process_open_fds"), ports: h.Metric(h.t, "passerelle_rtp_ports"),
+		heap: h.heap(),
+	}
+}
+
+// heap is the least that is in use after collections: asking for metrics makes the garbage that brings them about. GOGC is 10.
+func (h *house) heap() float64 {
+	h.t.Helper()
+	collections := func() float64 { return h.Metric(h.t, "go_gc_duration_seconds_count") }
+	least := math.Inf(1)
+	for end := collections() + 3; collections() < end; {
+		least = min(least, h.Metric(h.t, "go_memstats_heap_alloc_bytes"))
+	}
+	return least
+}
+
+// TestNothingLeft sets up and tears down a hundred calls, which end in every way that a caller can think of, and looks at what is left of them.
+func TestNothingLeft(t *testing.T) {
+	t.Parallel()
+	h := open(t, stack.Options{
+		Extra:   "calls: {media_timeout: 2s}\nivr: {pin_timeout: 30s, guess: {per_source: 0, overall: 100000}}",
+		Environ: []string{"GOGC=10"},
+	})
+	endings := []struct {
+		what  string
+		label string
+		calls int
+		act   func(h *house, c *caller)
+	}{
+		{"never acknowledges", "signalling", 4, neverACKs},
+		{"vanishes from the room", "media_timeout", 8, vanishes},
+		{"cancels", "cancelled", 16, cancels},
+		{"types wrong PINs", "bad_pin", 8, guesses},
+		{"hangs up at the question", "hung_up", 20, hangsUpEarly},
+		{"hangs up in the room", "hung_up", 44, hangsUp},
+	}
+	run := func(counts func(calls int) int) (total int) {
+		limit := make(chan struct{}, 8)
+		var work sync.WaitGroup
+		for _, e := range endings {
+			for range counts(e.calls) {
+				total++
+				work.Go(func() {
+					if e.label != "signalling" { // those take long and cost nothing
+						limit <- struct{}{}
+						defer func() { <-limit }()
+					}
+					c := newCaller(t, h.SIP, fmt.Sprintf("127.0.0.%d", 2+rand.IntN(250)))
+					defer c.vanish()
+					e.act(h, c)
+				})
+			}
+		}
+		work.Wait()
+		return total
+	}
+	// What is made once and kept is made by the first few calls.
+	run(func(calls int) int { return calls / 8 })
+	h.idle()
+	before := h.footprint()
+	start := time.Now()
+	total := run(func(calls int) int { return calls })
+	t.Logf("%d calls in %v", total, time.Since(start).Round(time.Second))
+	h.idle()
+	// SIP keeps each answer for 32 s, to give it again; callers that vanished are told so for as long.
+	after := before
+	stack.Eventually(t, 50*time.Second, "goroutines, files and memory are where they were", func() bool {
+		after = h.footprint()
+		return after.goroutines <= before.goroutines+3 && after.files <= before.files+2 && after.heap < before.heap+1e6
+	})
+	t.Logf("before: %v", before)
+	t.Logf("after:  %v (settled after %v)", after, time.Since(start).Round(time.Second))
+	if after.ports != 0 {
+		t.Errorf("%v RTP ports are still in use", after.ports)
+	}
+	for _, e := range endings {
+		if n := h.Metric(t, fmt.Sprintf("passerelle_calls_total{reason=%q}", e.label)); int(n) < e.calls {
+			t.Errorf("%v calls ended with %s, want at least the %d of which each %s", n, e.label, e.calls, e.what)
+		}
+	}
+	if strings.Contains(h.Log(), "reason=internal") {
+		t.Error("a call ended for an internal error")
+	}
+}
+
+// idle waits until no call is left.
+func (h *house) idle() {
+	h.t.Helper()
+	stack.Eventually(h.t, 50*time.Second, "no call is left", func() bool { return h.Metric(h.t, "passerelle_rtp_ports") == 0 })
+}
+
+func neverACKs(_ *house, c *caller) {
+	c.invite(c.sdp(), "")
+	c.status("INVITE", c.seq)
+	c.ended(60 * time.Second) // 64*T1 is 32 s
+}
+
+func vanishes(h *house, c *caller) {
+	c.ignore()
+	quiet := c.enter(h)
+	quiet()
+}
+
+// cancels either leaves the gateway no time to answer, or keeps it waiting for a PRACK.
+func cancels(_ *house, c *caller) {
+	c.invite("", "Require: 100rel\r\n")
+	c.awaits(patience, "180", func(m string) bool { return strings.HasPrefix(m, "SIP/2.0 180") })
+	c.cancel()
+	if code, _ := c.status("INVITE", c.seq); code != 487 {
+		c.t.Errorf("a cancelled INVITE was answered with %d", code)
+	}
+	c.request("ACK", c.seq, c.branch, "", "", "")
+}
+
+func guesses(_ *house, c *caller) {
+	c.invite(c.sdp(), "")
+	if !c.answered() {
+		return
+	}
+	defer c.hum()()
+	for !c.hungUp() { // what is typed while a PIN is looked up is dropped
+		c.digit('0')
+	}
+}
+
+func hangsUpEarly(_ *house, c *caller) {
+	c.invite(c.sdp(), "")
+	if c.answered() {
+		c.digits("12")
+		c.bye()
+	}
+}
+
+func hangsUp(h *house, c *caller) {
+	quiet := c.enter(h)
+	defer quiet()
+	c.bye()
+}
