@@ -113,7 +113,7 @@ func (p *play) run(ctx context.Context, target, codec string) (err error) {
 
 	fmt.Fprintln(p.out)
 	target = "sip:demo@" + target
-	p.line("phone", "→ INVITE %s, as Mireille +33 1 23 45 67 12", target)
+	p.line("phone", "→ INVITE %s, from +33 1 23 45 67 12", target)
 	p.call, err = p.phone.Dial(ctx, target, sip.DialOptions{
 		From: "+33123456712", Codecs: []string{codec}, Encryption: "prefer",
 		Progress: func(code int, phrase string) { p.line("phone", "← %d %s", code, phrase) },
