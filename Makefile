@@ -72,6 +72,10 @@ fuzz: setup ## run each fuzz target for FUZZTIME (default 20s)
 bench: build ## the benchmarks of every stage
 	@$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
 
+.PHONY: soak
+soak: setup-test build ## calls that come and go for SOAK (default 1h), with loss: memory, goroutines and files must not grow
+	@SOAK=$(or $(SOAK),1h) $(GO) test -tags $(TAGS),soak -run '^TestSoak$$' -timeout 0 -v ./e2e/faults
+
 .PHONY: generate
 generate: ## remake generated files: LiveKit's signalling subset, spoken prompts
 	@$(GO) generate -tags $(TAGS) ./...

@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e || soak
 
 package faults
 
@@ -299,6 +299,7 @@ type stream struct {
 	c      *caller
 	packet rtp.Packet
 	lock   *srtp.Context // nil: it is not encrypted
+	loss   float64       // share of packets that its network loses
 }
 
 // write sends one packet of 20 ms and returns it as it went out.
@@ -316,7 +317,9 @@ func (s *stream) write(payload []byte) []byte {
 			s.c.t.Error(err)
 		}
 	}
-	s.send(b)
+	if rand.Float64() >= s.loss {
+		s.send(b)
+	}
 	return b
 }
 

@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e || soak
 
 // Package faults has a running gateway meet what can go wrong: an SFU that dies, a directory that hangs, callers that vanish, messages and packets
 // made to break it, signals to end. Each has a reason that the caller hears and the log names, nothing is left behind, and nobody else notices.
@@ -42,6 +42,7 @@ type house struct {
 	client  *livekit.Client
 	camille *participant.Participant
 	phone   *phone.Phone
+	stay    time.Duration // the longest time that callers of calls stay in the room
 }
 
 func open(t *testing.T, o stack.Options) *house {

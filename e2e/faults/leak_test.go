@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e || soak
 
 package faults
 
@@ -18,17 +18,19 @@ import (
 type footprint struct {
 	goroutines, files, ports float64
 	heap                     float64 // bytes in use after a collection
+	resident                 float64 // bytes, with what the C libraries have
 }
 
 func (f footprint) String() string {
-	return fmt.Sprintf("%.0f goroutines, %.0f files, %.0f RTP ports, heap %.1f MB", f.goroutines, f.files, f.ports, f.heap/1e6)
+	return fmt.Sprintf("%.0f goroutines, %.0f files, %.0f RTP ports, heap %.1f MB, resident %.0f MB",
+		f.goroutines, f.files, f.ports, f.heap/1e6, f.resident/1e6)
 }
 
 func (h *house) footprint() footprint {
 	h.t.Helper()
 	return footprint{
 		goroutines: h.Metric(h.t, "go_goroutines"), files: h.Metric(h.t, "process_open_fds"), ports: h.Metric(h.t, "passerelle_rtp_ports"),
-		heap: h.heap(),
+		heap: h.heap(), resident: h.Metric(h.t, "process_resident_memory_bytes"),
 	}
 }
 
@@ -43,19 +45,16 @@ func (h *house) heap() float64 {
 	return least
 }
 
-// TestNothingLeft sets up and tears down a hundred calls, which end in every way that a caller can think of, and looks at what is left of them.
-func TestNothingLeft(t *testing.T) {
-	t.Parallel()
-	h := open(t, stack.Options{
-		Extra:   "calls: {media_timeout: 2s}\nivr: {pin_timeout: 30s, guess: {per_source: 0, overall: 100000}}",
-		Environ: []string{"GOGC=10"},
-	})
-	endings := []struct {
-		what  string
-		label string
-		calls int
-		act   func(h *house, c *caller)
-	}{
+// ending is one way in which a call goes.
+type ending struct {
+	what  string
+	label string // of the reason
+	calls int    // of a hundred
+	act   func(h *house, c *caller)
+}
+
+func endings() []ending {
+	return []ending{
 		{"never acknowledges", "signalling", 4, neverACKs},
 		{"vanishes from the room", "media_timeout", 8, vanishes},
 		{"cancels", "cancelled", 16, cancels},
@@ -63,32 +62,49 @@ func TestNothingLeft(t *testing.T) {
 		{"hangs up at the question", "hung_up", 20, hangsUpEarly},
 		{"hangs up in the room", "hung_up", 44, hangsUp},
 	}
-	run := func(counts func(calls int) int) (total int) {
-		limit := make(chan struct{}, 8)
-		var work sync.WaitGroup
-		for _, e := range endings {
-			for range counts(e.calls) {
-				total++
-				work.Go(func() {
-					if e.label != "signalling" { // those take long and cost nothing
-						limit <- struct{}{}
-						defer func() { <-limit }()
-					}
-					c := newCaller(t, h.SIP, fmt.Sprintf("127.0.0.%d", 2+rand.IntN(250)))
-					defer c.vanish()
-					e.act(h, c)
-				})
-			}
+}
+
+// calls makes as many calls of each kind as counts says, eight at a time, and returns how many there were.
+func (h *house) calls(counts func(e ending) int) (total int) {
+	limit := make(chan struct{}, 8)
+	var work sync.WaitGroup
+	for _, e := range endings() {
+		for range counts(e) {
+			total++
+			work.Go(func() {
+				if e.label != "signalling" { // those take long and cost nothing
+					limit <- struct{}{}
+					defer func() { <-limit }()
+				}
+				c := newCaller(h.t, h.SIP, fmt.Sprintf("127.0.0.%d", 2+rand.IntN(250)))
+				defer c.vanish()
+				c.voice.loss = 0.03
+				e.act(h, c)
+			})
 		}
-		work.Wait()
-		return total
 	}
+	work.Wait()
+	return total
+}
+
+// forgetful is a configuration under which what a call leaves behind is gone soon, and shows.
+func forgetful() stack.Options {
+	return stack.Options{
+		Extra:   "calls: {media_timeout: 2s}\nivr: {pin_timeout: 30s, guess: {per_source: 0, overall: 100000}}",
+		Environ: []string{"GOGC=10", "PASSERELLE_LOG_LEVEL=info"},
+	}
+}
+
+// TestNothingLeft sets up and tears down a hundred calls, which end in every way that a caller can think of, and looks at what is left of them.
+func TestNothingLeft(t *testing.T) {
+	t.Parallel()
+	h := open(t, forgetful())
 	// What is made once and kept is made by the first few calls.
-	run(func(calls int) int { return calls / 8 })
+	h.calls(func(e ending) int { return e.calls / 8 })
 	h.idle()
 	before := h.footprint()
 	start := time.Now()
-	total := run(func(calls int) int { return calls })
+	total := h.calls(func(e ending) int { return e.calls })
 	t.Logf("%d calls in %v", total, time.Since(start).Round(time.Second))
 	h.idle()
 	// SIP keeps each answer for 32 s, to give it again; callers that vanished are told so for as long.
@@ -102,7 +118,7 @@ func TestNothingLeft(t *testing.T) {
 	if after.ports != 0 {
 		t.Errorf("%v RTP ports are still in use", after.ports)
 	}
-	for _, e := range endings {
+	for _, e := range endings() {
 		if n := h.Metric(t, fmt.Sprintf("passerelle_calls_total{reason=%q}", e.label)); int(n) < e.calls {
 			t.Errorf("%v calls ended with %s, want at least the %d of which each %s", n, e.label, e.calls, e.what)
 		}
@@ -163,5 +179,6 @@ func hangsUpEarly(_ *house, c *caller) {
 func hangsUp(h *house, c *caller) {
 	quiet := c.enter(h)
 	defer quiet()
+	time.Sleep(time.Duration(rand.Float64() * float64(h.stay))) // a call has a length
 	c.bye()
 }
