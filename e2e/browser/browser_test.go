@@ -119,7 +119,7 @@ func (m *meeting) prompted(since time.Time, name ivr.Name) {
 // phoneHears waits until the telephone has heard a clip since then, and returns when it began.
 func (m *meeting) phoneHears(what string, since time.Time, clip []int16) (at time.Time) {
 	m.Helper()
-	return m.hears("the telephone hears "+what, clip, func() ([]int16, time.Time) { return m.call.Phone.Tape.Since(since) })
+	return stack.Hears(m.T, "the telephone hears "+what, clip, func() ([]int16, time.Time) { return m.call.Phone.Tape.Since(since) })
 }
 
 // phoneHearsBrowser waits until the telephone has heard what the browser's microphone hears since then, and returns when it began and what it was.
@@ -127,7 +127,7 @@ func (m *meeting) phoneHears(what string, since time.Time, clip []int16) (at tim
 func (m *meeting) phoneHearsBrowser(since time.Time) (at time.Time, words []int16) {
 	m.Helper()
 	words = m.french[transcode.Rate : 5*transcode.Rate]
-	return m.hears("the telephone hears the browser", words, func() ([]int16, time.Time) {
+	return stack.Hears(m.T, "the telephone hears the browser", words, func() ([]int16, time.Time) {
 		if last := time.Now().Add(-8 * time.Second); last.After(since) {
 			since = last
 		}
@@ -138,23 +138,7 @@ func (m *meeting) phoneHearsBrowser(since time.Time) (at time.Time, words []int1
 // browserHears waits until the browser has heard a clip since the command record, and returns when it began.
 func (m *meeting) browserHears(what string, clip []int16) (at time.Time) {
 	m.Helper()
-	return m.hears("the browser hears "+what, clip, func() ([]int16, time.Time) { return m.browser.recorded("heard") })
-}
-
-// hears waits until most of a clip is on a recording, and returns when it began.
-func (m *meeting) hears(what string, clip []int16, recording func() ([]int16, time.Time)) time.Time {
-	m.Helper()
-	var best float64
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		pcm, start := recording()
-		offset, share := speech.Heard(pcm, clip, transcode.Rate)
-		if share >= 0.5 {
-			return start.Add(offset)
-		}
-		best = max(best, share)
-	}
-	m.Fatalf("not within 20 s that %s: %.2f of it", what, best)
-	return time.Time{}
+	return stack.Hears(m.T, "the browser hears "+what, clip, func() ([]int16, time.Time) { return m.browser.recorded("heard") })
 }
 
 // TestBrowser is one meeting, told from its beginning to its end.

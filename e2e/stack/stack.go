@@ -36,6 +36,7 @@ func RoomN(n int) (room, pin string) {
 // Options says what differs from a plain stack: one trunk of loopback addresses without language, one room.
 type Options struct {
 	Redis   string // for the SFU, host:port
+	Webhook string // URL that the SFU tells what happens in its rooms
 	Trunks  string // YAML list, instead of the plain trunk
 	Extra   string // YAML of further top-level keys of the gateway's configuration
 	Environ []string
@@ -63,7 +64,7 @@ func Start(t *testing.T, o Options) *Stack {
 	t.Helper()
 	s := &Stack{Dir: t.TempDir(), exited: make(chan struct{}), log: &syncBuffer{}}
 	s.SIP, s.TLS, s.HTTP = FreePort(t), FreePort(t), FreePort(t)
-	s.sfu = sfuproc.Options{Listen: FreePort(t), Key: Key, Secret: Secret, Redis: o.Redis}
+	s.sfu = sfuproc.Options{Listen: FreePort(t), Key: Key, Secret: Secret, Redis: o.Redis, Webhook: o.Webhook}
 	s.StartSFU(t)
 	t.Cleanup(func() { s.SFU.Stop() })
 	s.Cert = filepath.Join(s.Dir, "cert.pem")

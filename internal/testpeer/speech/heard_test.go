@@ -19,6 +19,7 @@ func TestHeard(t *testing.T) {
 	}{
 		"all":        {slices.Concat(quiet, said, quiet), 1, 1},
 		"cut once":   {slices.Concat(quiet, said[:cut], said[cut+240:], quiet), 0.8, 1},
+		"stopped":    {slices.Concat(quiet, said[:cut], make([]int16, rate/2), said[cut:], quiet), 0.8, 1},
 		"half of it": {slices.Concat(quiet, said[:2*rate], quiet), 0.5, 0.5},
 		"in pieces":  {slices.Concat(quiet, said[:rate], quiet, said[2*rate:3*rate], quiet, said[rate:2*rate], quiet), 0, 0.3},
 		"other":      {slices.Concat(quiet, other), 0, 0},
