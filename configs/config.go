@@ -155,6 +155,8 @@ type Digest struct {
 	Password     Secret `koanf:"password"`
 	PasswordFile string `koanf:"password_file"`
 	Realm        string `koanf:"realm"` // Load fills in "sip" for none
+	// Algorithms that are asked for: SHA-256, MD5; none: both, which telephones do not understand that take a challenge they do not know as an error.
+	Algorithms []string `koanf:"algorithms"`
 }
 
 // Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.

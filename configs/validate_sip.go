@@ -162,6 +162,9 @@ func (p *problems) digest(at string, d Digest) {
 		return
 	}
 	p.secret(at+".password", d.Password)
+	for i, a := range d.Algorithms {
+		p.oneOf(fmt.Sprintf("%s.algorithms[%d]", at, i), a, "SHA-256", "MD5")
+	}
 	for _, f := range [...]struct{ key, value string }{{at + ".user", d.User}, {at + ".realm", d.Realm}} {
 		if !regexp.MustCompile(`^[A-Za-z0-9._@+-]{1,100}$`).MatchString(f.value) {
 			p.text(f.key, f.value, "up to 100 letters, digits and ._@+-")

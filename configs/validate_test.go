@@ -107,6 +107,9 @@ func TestValidateRefuses(t *testing.T) {
 		{`sip.trunks[0].tls_names[0]: "*.x": expected`, func(c *Config) { c.SIP.Trunks[0].TLSNames = []string{"*.x"} }},
 		{`sip.trunks[0].tls_names: "a.b": expected sip.tls.listen and sip.tls.client_ca`, func(c *Config) { c.SIP.Trunks[0].TLSNames = []string{"a.b"} }},
 		{`sip.trunks[0].digest.password: none`, func(c *Config) { c.SIP.Trunks[0].Digest = Digest{User: "u", Realm: "r"} }},
+		{`sip.trunks[0].digest.algorithms[0]: "md5": expected`, func(c *Config) {
+			c.SIP.Trunks[0].Digest = Digest{User: "u", Password: "p", Realm: "r", Algorithms: []string{"md5"}}
+		}},
 		{`sip.trunks[0].digest.user: "": expected`, func(c *Config) { c.SIP.Trunks[0].Digest = Digest{Password: "p"} }},
 		{`sip.trunks[0].digest.realm: "a\"b": expected`, func(c *Config) { c.SIP.Trunks[0].Digest = Digest{User: "u", Password: "p", Realm: `a"b`} }},
 		{`sip.trunks[0].language: "de": expected one of ivr.languages: fr, en`, func(c *Config) { c.SIP.Trunks[0].Language = "de" }},

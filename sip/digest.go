@@ -75,16 +75,29 @@ func (d *digestServer) made(nonce string, source netip.Addr) (time.Time, bool) {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(b))), true
 }
 
-// challenges are the WWW-Authenticate headers, the strongest first.
-func (d *digestServer) challenges(realms []string, source netip.Addr, stale bool) []sipgo.Header {
+// challenge is what a caller is asked for.
+type challenge struct{ realm, algorithm string }
+
+// challenges are those of a trunk, the strongest first.
+func (t *trunk) challenges() (list []challenge) {
+	for _, a := range []string{"SHA-256", "MD5"} {
+		if len(t.Digest.Algorithms) == 0 || slices.Contains(t.Digest.Algorithms, a) {
+			list = append(list, challenge{t.Digest.Realm, a})
+		}
+	}
+	return list
+}
+
+// headers are the WWW-Authenticate headers, each once.
+func (d *digestServer) headers(list []challenge, source netip.Addr, stale bool) []sipgo.Header {
 	nonce := d.nonce(source)
 	var out []sipgo.Header
-	slices.Sort(realms)
-	for _, realm := range slices.Compact(realms) {
-		for _, algorithm := range []string{"SHA-256", "MD5"} {
-			c := digest.Challenge{Realm: realm, Nonce: nonce, Algorithm: algorithm, QOP: []string{"auth"}, Stale: stale}
-			out = append(out, sipgo.NewHeader("WWW-Authenticate", c.String()))
+	for i, c := range list {
+		if slices.Contains(list[:i], c) {
+			continue
 		}
+		h := digest.Challenge{Realm: c.realm, Nonce: nonce, Algorithm: c.algorithm, QOP: []string{"auth"}, Stale: stale}
+		out = append(out, sipgo.NewHeader("WWW-Authenticate", h.String()))
 	}
 	return out
 }
@@ -104,7 +117,10 @@ func (d *digestServer) verify(req *sipgo.Request, t *trunk, source netip.Addr) d
 func (d *digestServer) check(c *digest.Credentials, method string, t *trunk, source netip.Addr) digestResult {
 	made, ours := d.made(c.Nonce, source)
 	algorithm := strings.ToUpper(c.Algorithm)
-	if !ours || c.QOP != "auth" || c.Cnonce == "" || c.Nc <= 0 || algorithm != "" && algorithm != "MD5" && algorithm != "SHA-256" {
+	if algorithm == "" {
+		algorithm = "MD5"
+	}
+	if !ours || c.QOP != "auth" || c.Cnonce == "" || c.Nc <= 0 || !slices.Contains(t.challenges(), challenge{c.Realm, algorithm}) {
 		return digestWrong
 	}
 	chal := &digest.Challenge{Realm: c.Realm, Nonce: c.Nonce, Algorithm: c.Algorithm, QOP: []string{"auth"}}

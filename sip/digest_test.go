@@ -146,3 +146,22 @@ func TestNonce(t *testing.T) {
 		}
 	})
 }
+
+// TestDigestAlgorithms has a trunk ask for MD5 alone, and take nothing else.
+func TestDigestAlgorithms(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(c *configs.SIP, d *Deps) {
+		digestTrunk(c, d)
+		c.Trunks[0].Digest.Algorithms = []string{"MD5"}
+	})
+	p := newPhone(t, s)
+	p.invite("")
+	list := challenges(p.status(401, "INVITE"))
+	if len(list) != 1 || !strings.Contains(list[0], "algorithm=MD5") {
+		t.Fatalf("challenges: %q", list)
+	}
+	p.invite(credentials(t, strings.Replace(list[0], "algorithm=MD5", "algorithm=SHA-256", 1), "INVITE", p.target, "alice", "secret", 1))
+	p.status(401, "INVITE")
+	p.call(credentials(t, list[0], "INVITE", p.target, "alice", "secret", 2))
+	p.bye()
+}

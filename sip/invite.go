@@ -82,7 +82,7 @@ func (s *Server) admit(tx *serverTx) *trunk {
 		return t
 	case challenge != nil:
 		res := answer(tx.req, 401, "Unauthorized", newTag())
-		for _, h := range s.digest.challenges(challenge, tx.from.remote.Addr(), stale) {
+		for _, h := range s.digest.headers(challenge, tx.from.remote.Addr(), stale) {
 			res.AppendHeader(h)
 		}
 		tx.respondOnce(s.sign(res))

@@ -152,7 +152,7 @@ func (t *trunk) here(p path) bool {
 
 // match finds the first trunk whose address list, TLS names and digest all fit. Where only credentials are missing, it says what to challenge
 // for; stale tells that the password was right and the nonce too old.
-func (s *Server) match(req *sipgo.Request, p path) (t *trunk, challenge []string, stale bool) {
+func (s *Server) match(req *sipgo.Request, p path) (t *trunk, challenge []challenge, stale bool) {
 	for _, t := range s.trunks {
 		if !t.here(p) {
 			continue
@@ -168,7 +168,7 @@ func (s *Server) match(req *sipgo.Request, p path) (t *trunk, challenge []string
 		case digestWrong:
 			s.metrics.auth.Inc()
 		}
-		challenge = append(challenge, t.Digest.Realm)
+		challenge = append(challenge, t.challenges()...)
 	}
 	return nil, challenge, stale
 }
