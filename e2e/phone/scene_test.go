@@ -59,14 +59,20 @@ func (h *house) scene(t *testing.T, n int) *scene {
 	t.Helper()
 	s := &scene{T: t, house: h}
 	s.room, s.pin = stack.RoomN(n)
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	s.join()
+	return s
+}
+
+// join lets Camille come in.
+func (s *scene) join() {
+	s.Helper()
+	ctx, stop := context.WithTimeout(s.Context(), 20*time.Second)
 	defer stop()
 	var err error
-	if s.camille, err = participant.Join(ctx, h.client, s.room, "camille", "Camille"); err != nil {
-		t.Fatal(err)
+	if s.camille, err = participant.Join(ctx, s.client, s.room, "camille", "Camille"); err != nil {
+		s.Fatal(err)
 	}
-	t.Cleanup(s.camille.Leave)
-	return s
+	s.Cleanup(s.camille.Leave)
 }
 
 // uri is where to call by a transport.
@@ -112,20 +118,30 @@ func (s *scene) enter(p *baresip.Phone, transport string) {
 	s.hears(p, 0, ivr.Joined)
 }
 
-// hears waits until the telephone has heard a prompt since the mark, and answers where in its recording the prompt ended.
+// hears waits until the telephone has heard a French prompt since the mark, and answers where in its recording the prompt ended.
 func (s *scene) hears(p *baresip.Phone, mark int, name ivr.Name) (end int) {
 	s.Helper()
-	clip := prompts(s.T).Clip("fr", name)
-	// Its first second tells most prompts apart, and a prompt's length is not stretched by a second's worth.
+	return s.hearsIn(p, mark, "fr", name)
+}
+
+// hearsIn is hears in any language.
+func (s *scene) hearsIn(p *baresip.Phone, mark int, language string, name ivr.Name) (end int) {
+	s.Helper()
+	return s.hearsClip(p, mark, language+" "+string(name), prompts(s.T).Clip(language, name))
+}
+
+// hearsClip is hears of any sound. Its beginning tells it apart.
+func (s *scene) hearsClip(p *baresip.Phone, mark int, what string, clip []int16) (end int) {
+	s.Helper()
 	needle := clip[:min(len(clip), 3*transcode.Rate/2)]
-	stack.Eventually(s.T, 15*time.Second, "the telephone hears "+string(name), func() bool {
+	stack.Eventually(s.T, 20*time.Second, "the telephone hears "+what, func() bool {
 		heard := p.Heard(s.T)
 		if mark+len(needle) > len(heard) {
 			return false
 		}
 		at, c := speech.Find(heard[mark:], needle, transcode.Rate)
 		end = mark + samples(at) + len(clip)
-		return c > 0.75 && len(heard) >= end
+		return c > 0.7 && len(heard) >= end
 	})
 	return end
 }

@@ -106,7 +106,7 @@ func (p *Phone) Say(t testing.TB, clip []int16) {
 }
 
 // Heard is what the telephone has heard so far, after its jitter buffer and its decoder, 48 kHz. What was lost or not sent is left out: its time
-// is that of the packets.
+// is that of the packets. After a hold baresip 1.0 records no more: see Receiving.
 func (p *Phone) Heard(t testing.TB) []int16 {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(p.dir, "dump-*-dec.wav"))
@@ -138,6 +138,16 @@ func (p *Phone) Heard(t testing.TB) []int16 {
 		all = append(all, pcm...)
 	}
 	return all
+}
+
+// Receiving is how much audio comes in now, in bit/s, whatever is done with it.
+func (p *Phone) Receiving() int {
+	var sent, received int
+	all := p.Log()
+	if i := strings.LastIndex(all, "audio="); i >= 0 {
+		_, _ = fmt.Sscanf(all[i:], "audio=%d/%d", &sent, &received)
+	}
+	return received
 }
 
 // tail is the silence after a clip: at the end of a file baresip hangs up.
