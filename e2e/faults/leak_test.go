@@ -165,6 +165,7 @@ func guesses(_ *house, c *caller) {
 	defer c.hum()()
 	for !c.hungUp() { // what is typed while a PIN is looked up is dropped
 		c.digit('0')
+		time.Sleep(100 * time.Millisecond) // as fingers do: each message is kept for a while
 	}
 }
 
