@@ -134,18 +134,26 @@ sip:
 			t.Fatalf("the gateway ended:\n%s", s.log)
 		default:
 		}
-		r, err := http.Get("http://" + s.HTTP + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer r.Body.Close()
-		return r.StatusCode == http.StatusOK
+		return s.ready()
 	})
+}
+
+// ready asks the gateway whether it takes calls.
+func (s *Stack) ready() bool {
+	r, err := http.Get("http://" + s.HTTP + "/readyz")
+	if err != nil {
+		return false
+	}
+	defer r.Body.Close()
+	return r.StatusCode == http.StatusOK
 }
 
 // endGateway stops the gateway at once and looks at how it ended.
 func (s *Stack) endGateway(t *testing.T) {
 	s.Signal(t, syscall.SIGTERM)
+	for end := time.Now().Add(5 * time.Second); s.ready() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond) // two signals at once would be one
+	}
 	s.Signal(t, syscall.SIGTERM)
 	select {
 	case <-s.exited:
