@@ -69,12 +69,10 @@ fuzz: setup ## run each fuzz target for FUZZTIME (default 20s)
 	@internal/setup/fuzz.sh $(TAGS) $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: build ## the benchmarks of every stage
-	@$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
-
-.PHONY: soak
-soak: setup-test build ## calls that come and go for SOAK (default 1h), with loss: memory, goroutines and files must not grow
-	@SOAK=$(or $(SOAK),1h) $(GO) test -tags $(TAGS),soak -run '^TestSoak$$' -timeout 0 -v ./e2e/faults
+bench: build ## measure calls per core, delay, set-up, memory and peers into docs/performance.md; ~10 min (BENCH=quick: <2; PPROF=1; ARGS=--help)
+	@internal/setup/debian.sh bench
+	@$(GO) build -tags $(TAGS) -o $(BIN)/bench ./e2e/bench
+	@$(BIN)/bench $(if $(filter quick,$(BENCH)),--quick) $(if $(PPROF),--pprof) $(ARGS)
 
 .PHONY: generate
 generate: ## remake generated files: LiveKit's signalling subset, spoken prompts

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and says which. Touches nothing that is there already, and needs no root when nothing is missing.
-# Usage: debian.sh build|test
+# Usage: debian.sh build|test|bench
 set -euo pipefail
 
 case ${1:-} in
 build) packages="gcc libc6-dev pkg-config libopus-dev libspeexdsp-dev git" ;;
 test) packages="baresip sip-tester sipsak ffmpeg sox libsox-fmt-all espeak-ng opus-tools chromium redis-server tshark iproute2 nodejs openssl" ;;
+bench) packages="util-linux rtpengine-daemon" ;;
 *)
-  echo "usage: $0 build|test" >&2
+  echo "usage: $0 build|test|bench" >&2
   exit 2
   ;;
 esac
