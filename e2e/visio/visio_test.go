@@ -285,8 +285,12 @@ func brokenRoomkit(t *testing.T, h *house) {
 	}
 	var all []unlucky
 	for way, answers := range map[string]http.HandlerFunc{
-		"error":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no database", http.StatusInternalServerError) },
-		"token":   func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusUnauthorized, "detail", "Invalid token.") },
+		"error": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no database", http.StatusInternalServerError)
+		},
+		"token": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, http.StatusUnauthorized, "detail", "Invalid token.")
+		},
 		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"cut":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
