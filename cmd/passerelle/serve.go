@@ -52,7 +52,7 @@ func untilSignals(ctx context.Context) (first, second context.Context, release f
 		}
 	}()
 	return first, second, func() {
-		signal.Stop(signals)
+		// The signals stay caught: one more at the very end must not turn a clean end into a killed one.
 		endFirst()
 		endSecond()
 	}
