@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -237,15 +238,19 @@ var builtOnce = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// FreePort is a loopback host:port on which, a moment ago, neither TCP nor UDP was in use.
+// FreePort is a loopback host:port on which, a moment ago, neither TCP nor UDP was in use. It lies outside the ranges from which the system takes
+// ports for outgoing connections and the gateway those for RTP, and is given out once: stacks start at the same time.
 func FreePort(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))
+		if _, taken := given.LoadOrStore(address, true); taken {
+			continue
 		}
-		address := l.Addr().String()
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
 		l.Close()
 		if u, err := net.ListenPacket("udp", address); err == nil {
 			u.Close()
@@ -255,6 +260,8 @@ func FreePort(t *testing.T) string {
 	t.Fatal("no free port")
 	return ""
 }
+
+var given sync.Map // addresses that FreePort has answered
 
 // Eventually polls until the condition holds, or fails the test.
 func Eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
