@@ -12,6 +12,7 @@ import (
 
 // TestCodecs has baresip call by every transport with every codec, and with both ways of encryption; telephone and room speak at the same time.
 func TestCodecs(t *testing.T) {
+	t.Parallel()
 	cases := []struct{ transport, codec, encryption string }{
 		{"udp", "PCMA", ""},
 		{"udp", "PCMU", ""},

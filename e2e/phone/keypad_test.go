@@ -11,6 +11,7 @@ import (
 	"passerelle/bridge/ivr"
 	"passerelle/e2e/stack"
 	"passerelle/internal/testpeer/baresip"
+	"passerelle/transcode"
 	"passerelle/webrtc/livekit/lksig"
 )
 
@@ -36,14 +37,12 @@ func TestMute(t *testing.T) {
 	guest := s.sees("the telephone is muted", muted)
 	mark = s.hears(p, mark, ivr.Muted)
 	p.Say(t, toRoom(t))
-	s.silence(sentence)
+	s.silence(sentence / 2)
 
 	p.Press(t, "*6")
 	s.sees("the telephone is not muted any more", open)
 	mark = s.hears(p, mark, ivr.Unmuted)
-	from := time.Now()
-	p.Say(t, toRoom(t))
-	s.roomHears(from)
+	s.roomHears(func(clip []int16) { p.Say(t, clip) })
 
 	// The host mutes; the caller may come back.
 	s.host(func(ctx context.Context) error {
@@ -52,7 +51,7 @@ func TestMute(t *testing.T) {
 	s.sees("the host has muted the telephone", muted)
 	mark = s.hears(p, mark, ivr.MutedByHost)
 	p.Say(t, toRoom(t))
-	s.silence(sentence)
+	s.silence(sentence / 2)
 	p.Press(t, "*6")
 	s.sees("the telephone is back", open)
 	mark = s.hears(p, mark, ivr.Unmuted)
@@ -72,9 +71,7 @@ func TestMute(t *testing.T) {
 	p.Press(t, "*6")
 	s.sees("the telephone speaks again", open)
 	s.hears(p, mark, ivr.Unmuted)
-	from = time.Now()
-	p.Say(t, toRoom(t))
-	s.roomHears(from)
+	s.roomHears(func(clip []int16) { p.Say(t, clip) })
 }
 
 // TestHand raises and lowers the hand by keypad, and has a host lower it.
@@ -116,18 +113,14 @@ func TestOtherKeys(t *testing.T) {
 	p := baresip.Start(t, baresip.Options{Codec: "PCMU"})
 	s.enter(p, "udp")
 
-	before := func() match {
-		mark := len(p.Heard(t))
-		s.camille.Say(toPhone(t))
-		return s.phoneHears(p, mark)
-	}
-	usual := before()
+	speak := func(clip []int16) { s.camille.Say(clip) }
+	usual := s.phoneHears(p, speak)
 	mark := len(p.Heard(t))
 	for range 2 {
 		p.Press(t, "*4")
 		mark = s.hears(p, mark, ivr.VolumeDown)
 	}
-	if quieter := before(); quieter.level > usual.level-4 || quieter.level < usual.level-8 {
+	if quieter := s.phoneHears(p, speak); quieter.level > usual.level-4 || quieter.level < usual.level-8 {
 		t.Errorf("two steps quieter are %.1f dB", quieter.level-usual.level)
 	}
 	mark = len(p.Heard(t))
@@ -138,6 +131,6 @@ func TestOtherKeys(t *testing.T) {
 	p.Press(t, "*8")
 	mark = s.hears(p, mark, ivr.KeysHint)
 	p.Press(t, "*1")
-	s.hears(p, mark, ivr.KeysHelp)
+	s.hearsClip(p, mark, "help", prompts(t).Clip("fr", ivr.KeysHelp)[:2*transcode.Rate])
 	s.sees("the telephone is neither muted nor raises a hand", func(g bridge.Participant) bool { return open(g) && !handUp(g) })
 }

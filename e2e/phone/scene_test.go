@@ -6,7 +6,9 @@ package phone_test
 
 import (
 	"context"
+	"flag"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,15 @@ import (
 	"passerelle/transcode"
 	"passerelle/webrtc/livekit"
 )
+
+// TestMain runs more calls at a time than there are processors: a call waits most of its time.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		_ = flag.Set("test.parallel", "3")
+	}
+	os.Exit(m.Run())
+}
 
 // house is a stack with whom a test needs on the room's side.
 type house struct {

@@ -48,6 +48,7 @@ func (s *scene) quiet() {
 
 // TestScripted has SIPp call by the book: Camille's voice goes to SIPp, which sends it back, and is found in what Camille hears.
 func TestScripted(t *testing.T) {
+	t.Parallel()
 	h := start(t, stack.Options{Rooms: 20})
 	for n, c := range []struct {
 		name      string
@@ -116,9 +117,7 @@ func TestScripted(t *testing.T) {
 			p := sipp.Start(t, s.SIP, script.Pause(300).Digit('*', true).Digit('9', false).Bye().String(), sipp.Options{Transport: c.transport, Echo: true})
 			s.sees("the hand is up", handUp)
 			s.quiet()
-			from := time.Now()
-			s.camille.Say(toRoom(t))
-			s.roomHears(from)
+			s.roomHears(func(clip []int16) { s.camille.Say(clip) })
 
 			ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 			defer stop()
