@@ -22,13 +22,14 @@ const (
 // it up in the room's next pause. Then those who talk need theirs.
 const (
 	hush   = 2500 * time.Millisecond
-	settle = turns + time.Second // until everybody has had a turn
+	settle = 2 * time.Second
 )
 
 // way is one way in which a crowd talks.
 type way struct {
 	name  string
 	talks pattern
+	turns bool    // everybody talks at times
 	first int     // calls to begin with
 	goal  float64 // calls a core; 0: none
 }
@@ -42,20 +43,20 @@ type group struct {
 // groups are what capacity measures.
 func groups(quick bool) []group {
 	all := []group{
-		{kind{"PCMA", "", 4}, []way{{"G.711, rooms of 4, one talker each", firstOfEach(4), 160, 600}}},
+		{kind{"PCMA", "", 4}, []way{{"G.711, rooms of 4, one talker each", firstOfEach(4), false, 200, 600}}},
 		{kind{"PCMA", "", 0}, []way{
-			{"G.711, one room, all talk", share(1), 60, 0},
-			{"G.711, one room, each talks 30%", share(0.3), 100, 0},
-			{"G.711, one room, 3 talkers", first(3), 200, 1000},
+			{"G.711, one room, all talk", share(1), false, 60, 0},
+			{"G.711, one room, each talks 30%", share(0.3), true, 100, 0},
+			{"G.711, one room, 3 talkers", first(3), false, 250, 1000},
 		}},
-		{kind{"opus", "", 0}, []way{{"Opus, one room, 3 talkers", first(3), 200, 800}}},
+		{kind{"opus", "", 0}, []way{{"Opus, one room, 3 talkers", first(3), false, 250, 800}}},
 		{kind{"PCMA", "", 2}, []way{
-			{"G.711, rooms of 2, all talk", share(1), 60, 0},
-			{"G.711, rooms of 2, each talks 30%", share(0.3), 100, 0},
+			{"G.711, rooms of 2, all talk", share(1), false, 60, 0},
+			{"G.711, rooms of 2, each talks 30%", share(0.3), true, 100, 0},
 		}},
-		{kind{"opus", "", 2}, []way{{"Opus, rooms of 2, each talks 30%", share(0.3), 100, 0}}},
-		{kind{"PCMA", "AES_CM_128_HMAC_SHA1_80", 4}, []way{{"G.711, SRTP AES_CM_128_HMAC_SHA1_80, rooms of 4, one talker each", firstOfEach(4), 160, 0}}},
-		{kind{"PCMA", "AEAD_AES_128_GCM", 4}, []way{{"G.711, SRTP AEAD_AES_128_GCM, rooms of 4, one talker each", firstOfEach(4), 160, 0}}},
+		{kind{"opus", "", 2}, []way{{"Opus, rooms of 2, each talks 30%", share(0.3), true, 100, 0}}},
+		{kind{"PCMA", "AES_CM_128_HMAC_SHA1_80", 4}, []way{{"G.711, SRTP AES_CM_128_HMAC_SHA1_80, rooms of 4, one talker each", firstOfEach(4), false, 200, 0}}},
+		{kind{"PCMA", "AEAD_AES_128_GCM", 4}, []way{{"G.711, SRTP AEAD_AES_128_GCM, rooms of 4, one talker each", firstOfEach(4), false, 200, 0}}},
 	}
 	if quick { // what has a goal, and no more
 		return []group{all[0], {all[1].kind, all[1].ways[2:]}, all[2]}
@@ -70,7 +71,7 @@ type step struct {
 	lateness           float64 // seconds, 99th percentile, an upper bound
 	loss               float64 // towards the phones
 	unread             float64 // from the phones: dropped for want of room in the gateway's sockets
-	allocations        float64 // heap objects a packet, received and sent by phones
+	allocations        float64 // heap objects a second and call, of the whole process
 	ended              int     // calls that the gateway ended
 }
 
@@ -147,22 +148,29 @@ func (w *crowd) climb(ctx context.Context, way way, until time.Time, window time
 	res.way = way
 	quiet := first(0)
 	var lowest step
-	n := max(way.first, len(w.calls))
-	if way.first < len(w.calls) && res.best.calls == 0 {
-		n = len(w.calls) // the way before this one was more costly, and had so many
+	n := min(max(way.first, len(w.calls)), most) // the way before this one was more costly: what it had can be borne
+	wait := settle
+	if way.turns {
+		wait += turns // until everybody has had one
 	}
-	n = min(n, most)
 	for {
 		w.load.talks.Store(&quiet)
 		rate, err := w.grow(ctx, n)
+		if err != nil && res.best.calls > 0 {
+			res.end = "no more calls came in: " + err.Error()
+			return res, nil
+		}
 		if err != nil {
 			return res, err
 		}
 		res.join = max(res.join, rate)
 		time.Sleep(hush)
 		w.load.talks.Store(&way.talks)
-		time.Sleep(settle)
+		time.Sleep(wait)
 		s, err := w.measure(window)
+		if err == nil && s.strain() != "" { // once may be the machine's fault
+			s, err = w.measure(window)
+		}
 		if err != nil {
 			return res, err
 		}
@@ -200,7 +208,7 @@ func (w *crowd) climb(ctx context.Context, way way, until time.Time, window time
 		// As far as the dearer core lets us expect, and then in small steps.
 		use := max(s.gateway/0.85, (s.sfu+s.self)/0.9)
 		n = min(most, max(n+max(8, n/12), int(float64(n)*min(2.5, 1/max(use, 0.01)))))
-		if next := time.Now().Add(time.Duration(float64(n-len(w.calls))/max(res.join, 1)*float64(time.Second)) + hush + settle + window); next.After(until.Add(window)) {
+		if next := time.Now().Add(time.Duration(float64(n-len(w.calls))/max(res.join, 1)*float64(time.Second)) + hush + wait + window); next.After(until.Add(window)) {
 			res.end = "time over"
 			return res, nil
 		}
@@ -215,7 +223,10 @@ func (w *crowd) measure(window time.Duration) (s step, err error) {
 	}
 	if w.profile != "" { // SIGUSR1 begins, and ends, a profile
 		_ = w.gateway.process.Signal(syscall.SIGUSR1)
-		defer func() { _ = w.gateway.process.Signal(syscall.SIGUSR1) }()
+		defer func() {
+			_ = w.gateway.process.Signal(syscall.SIGUSR1)
+			time.Sleep(time.Second) // until it is written
+		}()
 	}
 	pids := [...]int{w.gateway.pid, w.sfu.Pid(), os.Getpid()}
 	var used [len(pids)]time.Duration
@@ -244,7 +255,7 @@ func (w *crowd) measure(window time.Duration) (s step, err error) {
 		return s, err
 	}
 	s.lateness = quantile(before, after, "passerelle_clock_lateness_seconds", 0.99)
-	s.allocations = (after["go_memstats_mallocs_total"] - before["go_memstats_mallocs_total"]) / (sent + float64(received2-received))
+	s.allocations = (after["go_memstats_mallocs_total"] - before["go_memstats_mallocs_total"]) / took / float64(max(s.calls, 1))
 	w.caller.mu.Lock()
 	s.ended = w.caller.ended - ended
 	w.caller.mu.Unlock()
@@ -282,6 +293,6 @@ func (b *bench) profile(name string) string {
 
 // String is the line that is shown while the benchmark runs.
 func (r result) String() string {
-	return fmt.Sprintf("%s: %d calls at %.1f%% → %.0f a core (SFU %.0f%%, phones %.0f%%, ticks late p99 ≤ %.1f ms, %.2f allocations a packet); then %s",
+	return fmt.Sprintf("%s: %d calls at %.1f%% → %.0f a core (SFU %.0f%%, phones %.0f%%, ticks late p99 ≤ %.1f ms, %.0f allocations a call and second); then %s",
 		r.name, r.best.calls, 100*r.best.gateway, r.best.perCore(), 100*r.best.sfu, 100*r.best.self, 1000*r.best.lateness, r.best.allocations, r.end)
 }

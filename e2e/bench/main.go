@@ -138,7 +138,7 @@ func (b *bench) say(format string, args ...any) {
 
 // calls measures how many a core carries.
 func (b *bench) calls(ctx context.Context, only string) error {
-	limit := 40 * time.Second
+	limit := 36 * time.Second
 	if b.quick {
 		limit = 18 * time.Second
 	}
