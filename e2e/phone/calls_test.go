@@ -119,7 +119,7 @@ func TestTwoTelephones(t *testing.T) {
 	s.phoneHears(two, func(clip []int16) { one.Say(t, clip) })
 	s.roomHears(func(clip []int16) { one.Say(t, clip) })
 	for _, clip := range [][]int16{toPhone(t), toRoom(t)} {
-		if own := find(one.Heard(t)[ownMark:], clip); own.pieces > 0 {
+		if own := find(one.Heard(t)[ownMark:], clip); own.good() {
 			t.Errorf("the first telephone hears itself: %v", own)
 		}
 	}
