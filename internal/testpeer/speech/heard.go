@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	piece   = findRate / 2 // samples
+	piece   = findRate / 4 // samples
 	surely  = 0.7          // correlation from which a piece counts as found
 	stretch = findRate / 2 // samples that a piece may be moved against the one beside it, by playout buffers and by a machine that stood still
 )
 
 // Heard says how much of what was said was heard, from 0 to 1, and when it began. Playout buffers stretch and cut time to follow the network, so
-// said is looked for in pieces of half a second: the loudest anywhere, the others where they should be beside it. Pieces in which hardly anything
+// said is looked for in pieces of a quarter of a second: the loudest anywhere, the others where they should be beside it. Pieces in which hardly anything
 // was said do not count. Both are mono PCM at rate Hz.
 func Heard(heard, said []int16, rate int) (offset time.Duration, share float64) {
 	h, errH := resample.Convert(heard, rate, findRate)
