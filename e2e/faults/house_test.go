@@ -144,9 +144,9 @@ func (h *house) hears(since time.Time, name ivr.Name) {
 	stack.Eventually(h.t, patience, fmt.Sprintf("the telephone hears %q", name), func() bool {
 		pcm, _ := h.phone.Tape.Since(since)
 		best = max(best, found(pcm, clip))
-		return best > 0.6
+		return best >= 0.5
 	})
-	h.t.Logf("heard %q after %v (correlation %.2f)", name, time.Since(since).Round(10*time.Millisecond), best)
+	h.t.Logf("heard %q after %v (%.0f%% of it)", name, time.Since(since).Round(10*time.Millisecond), 100*best)
 }
 
 // What is looked for is cut into pieces: a playout buffer bends time, by some tenths of a second when a busy machine stands still.
@@ -156,7 +156,7 @@ const (
 	bend    = earRate * 6 / 10
 )
 
-// found says how surely a clip was heard: the mean over its pieces, each where the surest one says that it must be. Both are 48 kHz.
+// found says which share of a clip's pieces was heard, each about where the surest one says that it must be. Both are 48 kHz.
 func found(heard, clip []int16) float64 {
 	heard, errA := resample.Convert(heard, transcode.Rate, earRate)
 	clip, errB := resample.Convert(clip, transcode.Rate, earRate)
@@ -169,16 +169,15 @@ func found(heard, clip []int16) float64 {
 			best, begin = c, int(at.Seconds()*earRate)-i
 		}
 	}
-	sum, n := 0.0, 0
+	there, n := 0, 0
 	for i := 0; i+piece <= len(clip); i += piece {
 		first, last := max(0, begin+i-bend), min(len(heard), begin+i+piece+bend)
-		if first < last {
-			_, c := speech.Find(heard[first:last], clip[i:i+piece], earRate)
-			sum += c
+		if first < last && surely(heard[first:last], clip[i:i+piece]) > 0.65 {
+			there++
 		}
 		n++
 	}
-	return sum / float64(max(n, 1))
+	return float64(there) / float64(max(n, 1))
 }
 
 // ends waits until the gateway has ended the call, and looks for the reason in its log and metrics.
@@ -215,18 +214,27 @@ func (q quality) String() string {
 	return fmt.Sprintf("%d pieces of 0.5 s, correlation %.2f, %d lost, %.2f", q.pieces, q.mean, q.lost, q.each)
 }
 
-// bad tells whether somebody would have noticed something. Undisturbed, the mean is above 0.9 and nothing is lost; a busy machine may cost a piece.
-func (q quality) bad() bool { return q.pieces < 4 || q.mean < 0.75 || q.lost > 1+q.pieces/8 }
+// bad tells whether somebody would have noticed something. Undisturbed, the mean is above 0.85 and nothing is lost; a busy machine costs a piece or
+// two, silence leaves 0, and other speech 0.3.
+func (q quality) bad() bool { return q.pieces < 4 || q.mean < 0.7 || q.lost > 1+q.pieces/5 }
 
-// converse has both sides speak at once for a time, while something else goes on, and wants each to have heard all of the other.
+// converse has both sides speak at once for a time, while something else goes on, and wants each to have heard all of the other. It tries up to three
+// times: what is to be found disturbs them each time, a machine that has others to serve does not.
 func (h *house) converse(c *phone.Call, d time.Duration, meanwhile func()) {
 	h.t.Helper()
-	stack.Eventually(h.t, patience, "the telephone hears no prompt any more", func() bool { return h.phone.Tape.Level(400*time.Millisecond) < -50 })
-	atPhone, inRoom := h.speak(c, d, meanwhile)
-	h.t.Logf("the telephone hears Camille: %v", atPhone)
-	h.t.Logf("Camille hears the telephone: %v", inRoom)
-	if atPhone.bad() || inRoom.bad() {
-		h.t.Error("they did not hear each other")
+	for try := 1; ; try++ {
+		stack.Eventually(h.t, patience, "the telephone hears no prompt any more", func() bool { return h.phone.Tape.Level(400*time.Millisecond) < -50 })
+		atPhone, inRoom := h.speak(c, d, meanwhile)
+		h.t.Logf("the telephone hears Camille: %v", atPhone)
+		h.t.Logf("Camille hears the telephone: %v", inRoom)
+		if !atPhone.bad() && !inRoom.bad() {
+			return
+		}
+		if try == 3 {
+			h.t.Error("they do not hear each other")
+			return
+		}
+		h.t.Log("they did not hear each other well: again")
 	}
 }
 

@@ -40,13 +40,18 @@ func TestReplay(t *testing.T) {
 			quiet()
 
 			said := talk(t, "fr", speech.French, 5*time.Second)
-			at := time.Now()
-			packets := sayAgain(c, said)
-			time.Sleep(time.Second) // until the last of it is heard
-			q := measure(h.camille.Tape, said, at)
-			t.Logf("Camille hears the caller: %v (%d packets, each sent four times)", q, packets)
-			if q.bad() {
-				t.Error("Camille did not hear the caller")
+			for try := 1; ; try++ { // as converse does
+				at := time.Now()
+				packets := sayAgain(c, said)
+				time.Sleep(time.Second) // until the last of it is heard
+				q := measure(h.camille.Tape, said, at)
+				t.Logf("Camille hears the caller: %v (%d packets, each sent four times)", q, packets)
+				if !q.bad() {
+					break
+				}
+				if try == 3 {
+					t.Fatal("Camille does not hear the caller")
+				}
 			}
 			c.bye()
 		})
