@@ -118,7 +118,7 @@ sip:
 `, s.HTTP, s.SFU.URL(), Key, directory, s.SIP, s.SIP, s.TLS, s.Cert, filepath.Join(s.Dir, "key.pem"), trunks, o.Extra))
 
 	s.gateway = exec.Command(build(t), "serve", "--config", config)
-	s.gateway.Env = append(append(os.Environ(), "PASSERELLE_LIVEKIT_API_SECRET="+Secret, "PASSERELLE_CALLS_MAX_LOAD=0"), o.Environ...)
+	s.gateway.Env = append(append(os.Environ(), "PASSERELLE_LIVEKIT_API_SECRET="+Secret, "PASSERELLE_CALLS_MAX_LOAD=0", "GORACE=atexit_sleep_ms=0"), o.Environ...)
 	s.gateway.Stdout, s.gateway.Stderr = s.log, s.log
 	s.gateway.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.gateway.Start(); err != nil {
