@@ -109,7 +109,7 @@ func run() error {
 			break
 		}
 	}
-	text := b.report.markdown(strings.Join(append([]string{"make bench"}, described(*quick, *pprof, *name, *parts)...), " "), time.Since(b.began))
+	text := b.report.markdown(described(os.Args[1:]), time.Since(b.began))
 	fmt.Println("\n" + text)
 	if *output != "" && ctx.Err() == nil {
 		failed = append(failed, os.WriteFile(filepath.Join(root, *output), []byte(text), 0o644))
@@ -118,17 +118,22 @@ func run() error {
 }
 
 // described is what make bench was told, as it is told.
-func described(quick, pprof bool, only string, parts []string) (words []string) {
-	if quick {
-		words = append(words, "BENCH=quick")
+func described(args []string) string {
+	words, rest := []string{"make bench"}, []string(nil)
+	for _, a := range args {
+		switch a {
+		case "--quick":
+			words = append(words, "BENCH=quick")
+		case "--pprof":
+			words = append(words, "PPROF=1")
+		default:
+			rest = append(rest, a)
+		}
 	}
-	if pprof {
-		words = append(words, "PPROF=1")
+	if rest != nil {
+		words = append(words, fmt.Sprintf("ARGS='%s'", strings.Join(rest, " ")))
 	}
-	if only != "" || len(parts) != 5 {
-		words = append(words, fmt.Sprintf("ARGS='--parts=%s --only=%q'", strings.Join(parts, ","), only))
-	}
-	return words
+	return strings.Join(words, " ")
 }
 
 // say tells how far it has come.

@@ -86,7 +86,7 @@ func (r *report) markdown(command string, took time.Duration) string {
 	}
 	t.WriteString(notes)
 	if r.lookahead > 0 {
-		fmt.Fprintf(&t, "- Of phone → room, %s are Opus's own look-ahead, which the figures contain.\n", ms(r.lookahead))
+		fmt.Fprintf(&t, "- Of either way, about %s are Opus's own look-ahead: the gateway's encoder's towards the room, the participant's towards the phone. The figures contain it.\n", ms(r.lookahead))
 	}
 	return t.String()
 }
