@@ -9,7 +9,6 @@ import (
 type Scenario struct {
 	b    strings.Builder
 	cseq int
-	anew bool // the next request is outside the dialog, though it is not the first
 }
 
 // SDP is a body with one audio stream, and further lines behind it.
