@@ -144,7 +144,7 @@ func (h *house) hears(since time.Time, name ivr.Name) {
 	stack.Eventually(h.t, patience, fmt.Sprintf("the telephone hears %q", name), func() bool {
 		pcm, _ := h.phone.Tape.Since(since)
 		best = max(best, found(pcm, clip))
-		return best >= 0.5
+		return best >= enough
 	})
 	h.t.Logf("heard %q after %v (%.0f%% of it)", name, time.Since(since).Round(10*time.Millisecond), 100*best)
 }
@@ -153,7 +153,8 @@ func (h *house) hears(since time.Time, name ivr.Name) {
 const (
 	earRate = 8000 // Hz: enough to tell telephone sound apart
 	piece   = earRate / 2
-	bend    = earRate * 6 / 10
+	bend    = earRate * 3 / 10
+	enough  = 0.5 // the share of a prompt that has to be found
 )
 
 // found says which share of a clip's pieces was heard, each about where the surest one says that it must be. Both are 48 kHz.
@@ -172,7 +173,7 @@ func found(heard, clip []int16) float64 {
 	there, n := 0, 0
 	for i := 0; i+piece <= len(clip); i += piece {
 		first, last := max(0, begin+i-bend), min(len(heard), begin+i+piece+bend)
-		if first < last && surely(heard[first:last], clip[i:i+piece]) > 0.65 {
+		if first < last && surely(heard[first:last], clip[i:i+piece]) > 0.7 {
 			there++
 		}
 		n++
