@@ -201,8 +201,12 @@ func (m *meeting) mute() {
 	m.call.Voice.Play(open, mix.PlayOptions{})
 	m.browserHears("the telephone again", open)
 	pcm, _ := m.browser.recorded("heard")
-	if _, share := speech.Heard(pcm, hidden, transcode.Rate); share > 0 {
-		m.Errorf("the browser heard %.2f of what was said while the telephone was muted", share)
+	for second := range len(hidden) / transcode.Rate {
+		// Not in the small pieces of speech.Heard: one voice's other words may match in a quarter of a second.
+		words := hidden[second*transcode.Rate : (second+1)*transcode.Rate]
+		if _, correlation := speech.Find(pcm, words, transcode.Rate); correlation > 0.45 {
+			m.Errorf("the browser heard what was said while the telephone was muted: correlation %.2f", correlation)
+		}
 	}
 }
 
