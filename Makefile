@@ -48,7 +48,7 @@ run: build ## the same gateway and room without the scripted call; stays
 test: setup-test build check ## every check and test: vet, linters, unit tests, real peers, all with the race detector
 	@$(GO) test -tags $(TAGS) -race ./...
 	@cd internal/sfu && $(GO) test ./...
-	@$(GO) test -tags $(TAGS),e2e -race -timeout 20m -p 1 $(PEERS) # one after the other: they listen, and a machine that is too busy stutters
+	@$(GO) test -tags $(TAGS),e2e -race -count 1 -timeout 20m -p 1 $(PEERS) # one after the other: they listen, and a machine that is too busy stutters
 
 .PHONY: unit
 unit: setup ## only the tests that need no other program

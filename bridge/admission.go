@@ -22,10 +22,13 @@ type load struct {
 	at    time.Time     // of the last look
 	used  time.Duration // of processor time until then
 	share float64       // of the processors, between the last two looks
+	late  float64       // how late the mixers were then, 1 being tooLate
 }
 
-// lookTime is the shortest time between two looks at the process's own processor time.
-const lookTime = time.Second
+const (
+	lookTime  = time.Second // the shortest time between two looks
+	manyTicks = 500         // of the clock: fewer of them say little about the latest one in a hundred
+)
 
 func newLoad(clock *mix.Clock) *load {
 	return &load{clock: clock, at: time.Now(), used: processorTime()}
@@ -38,9 +41,12 @@ func (l *load) now() float64 {
 	if since := time.Since(l.at); since >= lookTime {
 		used := processorTime()
 		l.share = (used - l.used).Seconds() / since.Seconds() / float64(runtime.GOMAXPROCS(0))
-		l.at, l.used = time.Now(), used
+		l.at, l.used, l.late = time.Now(), used, 0
+		if c := l.clock.Load(); c.Ticks >= manyTicks {
+			l.late = c.Lateness99.Seconds() / tooLate.Seconds()
+		}
 	}
-	return max(l.share, l.clock.Load().Lateness99.Seconds()/tooLate.Seconds())
+	return max(l.share, l.late)
 }
 
 // processorTime is what this process has used so far.

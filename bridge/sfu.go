@@ -24,7 +24,7 @@ type Join struct {
 	Phone      bool // told to the room as a telephone: kind SIP
 	Hidden     bool // seen by nobody: the listener of a node
 	Publish    bool // may publish audio and data
-	Subscribe  bool // may hear
+	Subscribe  bool // may hear, and is told of others and of who speaks
 }
 
 // Session is one participant's stay in a room. It lives through short losses of the network by itself. Implemented by livekit.Session.

@@ -31,7 +31,7 @@ func Defaults() Config {
 			PINLength:  10,
 			PINTries:   3,
 			PINTimeout: 10 * time.Second,
-			Guess:      Guess{PerSource: 10, Overall: 100, Window: 10 * time.Minute},
+			Guess:      Guess{PerSource: 30, Overall: 100, Window: 10 * time.Minute},
 			EntrySound: true,
 		},
 		Calls: Calls{

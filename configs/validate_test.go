@@ -81,7 +81,7 @@ func TestValidateRefuses(t *testing.T) {
 		{`ivr.languages[1]: "de": expected recordings in "de"`, func(c *Config) { c.IVR.PromptsDir, c.IVR.Languages = ".", []string{"fr", "de"} }},
 		{`ivr.pin_length: 3: expected 4 to 32`, func(c *Config) { c.IVR.PINLength = 3 }},
 		{`ivr.pin_tries: 0: expected 1 to 10`, func(c *Config) { c.IVR.PINTries = 0 }},
-		{`ivr.guess.overall: 3: expected 10 to`, func(c *Config) { c.IVR.Guess.Overall = 3 }},
+		{`ivr.guess.overall: 3: expected 30 to`, func(c *Config) { c.IVR.Guess.Overall = 3 }},
 		{`calls.max: 0`, func(c *Config) { c.Calls.Max = 0 }},
 		{`calls.media_timeout: 0s`, func(c *Config) { c.Calls.MediaTimeout = 0 }},
 		{`media.address: "x"`, func(c *Config) { c.Media.Address = "x" }},

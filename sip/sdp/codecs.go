@@ -130,10 +130,11 @@ func prefer(offered, ours []transcode.Codec, inUse *transcode.Codec) (transcode.
 	return transcode.Codec{}, false
 }
 
-// fmtp is what we say about a codec: that Opus may carry its redundancy (RFC 7587, section 6.1) and that one channel is all we play.
+// fmtp is what we say about a codec: that Opus may carry its redundancy and be silent in silence, and that
+// one channel is all we play (RFC 7587, section 6.1).
 func fmtp(c transcode.Codec) string {
 	if c.Name == "opus" {
-		return "useinbandfec=1;stereo=0"
+		return "useinbandfec=1;stereo=0;usedtx=1"
 	}
 	return ""
 }

@@ -28,12 +28,13 @@ type Input struct {
 	left   int // ticks that it is still read
 	stay   int // ticks that it is read at least
 
-	leaving bool // this tick is its last: it fades out
-	heard   uint64
-	agc     leveler
-	gain    float32 // at the end of the last frame
-	frame   []int16 // made when first chosen: most never are
-	part    []int32 // what it added to the sum in the tick heard
+	leaving  bool // this tick is its last: it fades out
+	doubtful bool // chosen for a level that was guessed, and silent since: nobody talks
+	heard    uint64
+	agc      leveler
+	gain     float32 // at the end of the last frame
+	frame    []int16 // made when first chosen: most never are
+	part     []int32 // what it added to the sum in the tick heard
 }
 
 func newInput(s Source) *Input {
@@ -104,7 +105,7 @@ func (in *Input) choose() *Input {
 	if in.frame == nil {
 		in.frame, in.part = make([]int16, transcode.FrameSamples), make([]int32, transcode.FrameSamples)
 	}
-	in.chosen, in.left, in.stay, in.leaving, in.gain = true, linger, settle, false, 0
+	in.chosen, in.left, in.stay, in.leaving, in.doubtful, in.gain = true, linger, settle, false, true, 0
 	return in
 }
 
@@ -118,10 +119,14 @@ func (in *Input) read(now uint64, leveled bool) bool {
 	if !in.source.Read(in.frame) {
 		return false
 	}
+	level := loudness(in.frame)
+	if in.doubtful = in.doubtful && level < floor; in.doubtful {
+		return false
+	}
 	in.heard = now
 	gain := float32(1)
 	if leveled {
-		gain = in.agc.gain(loudness(in.frame), in.noise)
+		gain = in.agc.gain(level, in.noise)
 	}
 	if in.leaving {
 		gain = 0

@@ -12,6 +12,7 @@ const (
 	unreadFrames = 10  // packets without a Read after which nobody reads this stream
 	unknownLevel = -40 // dBov of a stream whose packets do not show their level: loud enough to be decoded, and then it is known
 	quietOpus    = -55 // dBov of the shortest Opus packets that are not DTX
+	quietRoom    = -60 // dBov of a room in which nobody talks
 	dtxBytes     = 3   // an Opus packet of this length or less holds silence
 )
 
@@ -23,7 +24,18 @@ func (b *Buffer) hear(f *media.Frame, given int) {
 	case b.unread < unreadFrames && !isG711(f.Codec.Name):
 		// It is being read: Read knows better.
 	default:
-		b.louder(guess(f.Codec.Name, f.Payload))
+		b.louder(b.guess(f.Codec.Name, f.Payload))
+	}
+}
+
+// learn compares how long an Opus packet was with how loud it is: a sender without DTX spends many bytes on the noise of a silent room, and is not to
+// be taken for a talker again and again. b.mu is held.
+func (b *Buffer) learn(bytes int, pcm []int16) {
+	switch quiet := measure(pcm) < quietRoom; {
+	case quiet && bytes > b.hushed:
+		b.hushed = bytes
+	case !quiet && bytes <= b.hushed:
+		b.hushed = bytes - 1
 	}
 }
 
@@ -42,10 +54,10 @@ func isG711(name string) bool {
 }
 
 // guess is the level of a payload in dBov, without decoding.
-func guess(name string, payload []byte) int {
+func (b *Buffer) guess(name string, payload []byte) int {
 	switch {
 	case strings.EqualFold(name, "opus"):
-		if len(payload) <= dtxBytes {
+		if len(payload) <= max(dtxBytes, b.hushed) {
 			return silence
 		}
 		return quietOpus + 30*min(len(payload), 100)/100

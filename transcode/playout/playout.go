@@ -47,6 +47,7 @@ type Buffer struct {
 	track  track
 	timing timing
 	unread int // packets written since the last Read
+	hushed int // bytes of the longest Opus packet that held only silence
 	stats  Stats
 
 	reader // owned by the reading goroutine

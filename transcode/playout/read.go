@@ -295,6 +295,7 @@ func (b *Buffer) decode(s *slot, leaveOut int) {
 	}
 	b.tail += int64(n)
 	b.packet, b.run, b.dtx = n, 0, silent(s)
+	b.learn(len(s.payload), b.fifo[from:])
 	if leaveOut = min(leaveOut, n); leaveOut > 0 {
 		b.fifo = slices.Delete(b.fifo, from, from+leaveOut)
 		b.torn = true

@@ -145,7 +145,7 @@ func fakeClient(t *testing.T, url string, reconnectFor time.Duration) *Client {
 func joinFake(t *testing.T, f *fake) bridge.Session {
 	t.Helper()
 	s, _, err := fakeClient(t, f.url, 10*time.Second).Join(t.Context(), bridge.Join{
-		Room: "r", Identity: "me", Name: "Me", Publish: true, Attributes: map[string]string{"a": "1"},
+		Room: "r", Identity: "me", Name: "Me", Publish: true, Subscribe: true, Attributes: map[string]string{"a": "1"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func FuzzSignal(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer l.close()
-		s := newSession(c, bridge.Join{Identity: "me"}, slog.New(slog.DiscardHandler))
+		s := newSession(c, bridge.Join{Identity: "me", Subscribe: true}, slog.New(slog.DiscardHandler))
 		s.sid = "PA_me"
 		s.track = &Track{s: s, cid: "c", sid: "TR_me"}
 		defer s.tracks.Wait()

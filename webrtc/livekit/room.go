@@ -29,7 +29,7 @@ func (s *Session) settle(l *link, j *lksig.JoinResponse) error {
 	before := s.room
 	s.room = make(map[string]*lksig.ParticipantInfo, len(j.GetOtherParticipants()))
 	for _, p := range j.GetOtherParticipants() {
-		if len(s.room) < maxParticipants && p.GetState() != lksig.ParticipantInfo_DISCONNECTED {
+		if s.hears && len(s.room) < maxParticipants && p.GetState() != lksig.ParticipantInfo_DISCONNECTED {
 			s.room[p.GetIdentity()] = p
 		}
 	}
@@ -83,6 +83,7 @@ func (s *Session) onUpdate(list []*lksig.ParticipantInfo) {
 				s.takeSelf(p)
 			}
 		case p.GetIdentity() == s.join.Identity: // our own earlier stay
+		case !s.hears: // who hears nobody needs not know who is there: in a large room that would be most of what a phone costs
 		case p.GetState() == lksig.ParticipantInfo_DISCONNECTED:
 			if old != nil && old.GetSid() == p.GetSid() { // else an earlier stay of somebody who is back
 				delete(s.room, p.GetIdentity())

@@ -25,6 +25,7 @@ type Session struct {
 	over   chan struct{} // closed when nothing is asked of the SFU any more
 	done   chan struct{} // closed when run has returned
 	cancel context.CancelFunc
+	hears  bool           // joined to hear others; else nothing of them is kept
 	tracks sync.WaitGroup // readers of peer connections
 
 	// Of run only.
@@ -90,7 +91,7 @@ func (c *Client) enter(ctx context.Context, j bridge.Join) (*Session, []bridge.P
 func newSession(c *Client, j bridge.Join, log *slog.Logger) *Session {
 	j.Attributes = maps.Clone(j.Attributes)
 	return &Session{
-		client: c, log: log, join: j,
+		client: c, log: log, join: j, hears: j.Subscribe,
 		events: newEvents(), wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 		room: map[string]*lksig.ParticipantInfo{}, speakers: map[string]float32{}, wanted: map[string]*subscription{},
 		answers: map[uint32]error{}, asked: map[uint32]bool{},
