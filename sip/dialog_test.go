@@ -52,6 +52,31 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestVerbsAfterCancel: who rings or answers a leg that is gone already is told why.
+func TestVerbsAfterCancel(t *testing.T) {
+	t.Parallel()
+	told := make(chan error, 2)
+	s := start(t, func(ctx context.Context, l *Leg) {
+		for range l.Events() {
+		}
+		<-l.gone
+		told <- l.Ring(ctx)
+		_, err := l.Answer(ctx)
+		told <- err
+	})
+	p := newPhone(t, s)
+	invite := p.invite("")
+	p.status(100, "INVITE")
+	p.write(cancelOf(invite))
+	p.status(487, "INVITE")
+	p.ack()
+	for range 2 {
+		if err := <-told; !errors.Is(err, bridge.ErrCancelled) {
+			t.Errorf("told %v", err)
+		}
+	}
+}
+
 func TestCancelWithoutInvite(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

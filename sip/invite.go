@@ -217,10 +217,7 @@ func (l *Leg) ring() error {
 // notNow says why a verb does not fit the state.
 func (l *Leg) notNow() error {
 	if l.state == stateOver {
-		if l.reason != nil {
-			return l.reason
-		}
-		return bridge.ErrHungUp
+		return l.why()
 	}
 	return errors.New("sip: the call is answered already")
 }
@@ -246,7 +243,7 @@ func (l *Leg) Answer(ctx context.Context) (bridge.Audio, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-l.gone:
-		err = bridge.ErrHungUp
+		err = l.why()
 	}
 	if err != nil {
 		return nil, err

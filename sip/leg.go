@@ -144,7 +144,7 @@ func (l *Leg) do(ctx context.Context, f func()) error {
 	select {
 	case l.work <- func() { f(); close(done) }:
 	case <-l.gone:
-		return bridge.ErrHungUp
+		return l.why()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -152,8 +152,16 @@ func (l *Leg) do(ctx context.Context, f func()) error {
 	case <-done:
 		return nil
 	case <-l.gone:
+		return l.why()
+	}
+}
+
+// why is the reason for the end of a leg that is over: run's goroutine asks when it is, others when it is gone.
+func (l *Leg) why() error {
+	if l.reason == nil {
 		return bridge.ErrHungUp
 	}
+	return l.reason
 }
 
 // after runs f on the leg's goroutine after a time, unless the timer is stopped or the leg is gone.
