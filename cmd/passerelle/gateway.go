@@ -184,7 +184,7 @@ func (r rules) ListSIPDispatchRules(ctx context.Context) ([]directory.Rule, erro
 	}
 	out := make([]directory.Rule, len(list))
 	for i, rule := range list {
-		out[i] = directory.Rule{Name: rule.Name, Room: rule.Room, PIN: rule.PIN.Reveal()}
+		out[i] = directory.Rule{Name: rule.Name, Room: rule.Room, PIN: rule.PIN.Reveal(), TrunkIDs: rule.TrunkIDs}
 	}
 	return out, nil
 }

@@ -25,6 +25,7 @@ const (
 type DispatchRule struct {
 	ID, Name, Room string
 	PIN            configs.Secret
+	TrunkIDs       []string // LiveKit's own trunks that the rule is for; none: all
 }
 
 // APIError is an error that LiveKit's API answers, in Twirp's form.
@@ -59,7 +60,7 @@ func (c *Client) ListDispatchRules(ctx context.Context) ([]DispatchRule, error) 
 		for _, r := range answer.GetItems() {
 			if direct := r.GetRule().GetDispatchRuleDirect(); direct != nil && len(rules) < maxRules {
 				rules = append(rules, DispatchRule{
-					ID: r.GetSipDispatchRuleId(), Name: r.GetName(), Room: direct.GetRoomName(), PIN: configs.Secret(direct.GetPin()),
+					ID: r.GetSipDispatchRuleId(), Name: r.GetName(), Room: direct.GetRoomName(), PIN: configs.Secret(direct.GetPin()), TrunkIDs: r.GetTrunkIds(),
 				})
 			}
 		}

@@ -214,7 +214,7 @@ func TestDispatchRules(t *testing.T) {
 		}
 		var answer lksig.ListSIPDispatchRuleResponse
 		for i := first; i < min(first+pageSize, all); i++ {
-			answer.Items = append(answer.Items, &lksig.SIPDispatchRuleInfo{SipDispatchRuleId: fmt.Sprint(i), Name: "n", Rule: &lksig.SIPDispatchRule{
+			answer.Items = append(answer.Items, &lksig.SIPDispatchRuleInfo{SipDispatchRuleId: fmt.Sprint(i), Name: "n", TrunkIds: []string{"ST_1"}, Rule: &lksig.SIPDispatchRule{
 				Rule: &lksig.SIPDispatchRule_DispatchRuleDirect{DispatchRuleDirect: &lksig.SIPDispatchRuleDirect{RoomName: "r", Pin: "1234567890"}},
 			}})
 		}
@@ -223,7 +223,7 @@ func TestDispatchRules(t *testing.T) {
 	}))
 	defer server.Close()
 	rules, err := fakeClient(t, server.URL, 0).ListDispatchRules(t.Context())
-	if err != nil || len(rules) != all || rules[all-1].PIN.Reveal() != "1234567890" || rules[0].Room != "r" {
+	if err != nil || len(rules) != all || rules[all-1].PIN.Reveal() != "1234567890" || rules[0].Room != "r" || len(rules[0].TrunkIDs) != 1 {
 		t.Errorf("%d rules, %v", len(rules), err)
 	}
 	if text := fmt.Sprintf("%v %+v %#v", rules[0], rules[0], rules[0]); strings.Contains(text, "1234567890") {

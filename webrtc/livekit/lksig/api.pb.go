@@ -233,6 +233,7 @@ type SIPDispatchRuleInfo struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	SipDispatchRuleId string                 `protobuf:"bytes,1,opt,name=sip_dispatch_rule_id,json=sipDispatchRuleId,proto3" json:"sip_dispatch_rule_id,omitempty"`
 	Rule              *SIPDispatchRule       `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	TrunkIds          []string               `protobuf:"bytes,3,rep,name=trunk_ids,json=trunkIds,proto3" json:"trunk_ids,omitempty"`
 	Name              string                 `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -278,6 +279,13 @@ func (x *SIPDispatchRuleInfo) GetSipDispatchRuleId() string {
 func (x *SIPDispatchRuleInfo) GetRule() *SIPDispatchRule {
 	if x != nil {
 		return x.Rule
+	}
+	return nil
+}
+
+func (x *SIPDispatchRuleInfo) GetTrunkIds() []string {
+	if x != nil {
+		return x.TrunkIds
 	}
 	return nil
 }
@@ -956,10 +964,11 @@ const file_api_proto_rawDesc = "" +
 	"\x03pin\x18\x02 \x01(\tR\x03pin\"k\n" +
 	"\x0fSIPDispatchRule\x12P\n" +
 	"\x14dispatch_rule_direct\x18\x01 \x01(\v2\x1c.lksig.SIPDispatchRuleDirectH\x00R\x12dispatchRuleDirectB\x06\n" +
-	"\x04rule\"\x86\x01\n" +
+	"\x04rule\"\xa3\x01\n" +
 	"\x13SIPDispatchRuleInfo\x12/\n" +
 	"\x14sip_dispatch_rule_id\x18\x01 \x01(\tR\x11sipDispatchRuleId\x12*\n" +
-	"\x04rule\x18\x02 \x01(\v2\x16.lksig.SIPDispatchRuleR\x04rule\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\v2\x16.lksig.SIPDispatchRuleR\x04rule\x12\x1b\n" +
+	"\ttrunk_ids\x18\x03 \x03(\tR\btrunkIds\x12\x12\n" +
 	"\x04name\x18\x05 \x01(\tR\x04name\"^\n" +
 	"\x1cCreateSIPDispatchRuleRequest\x12*\n" +
 	"\x04rule\x18\x01 \x01(\v2\x16.lksig.SIPDispatchRuleR\x04rule\x12\x12\n" +
