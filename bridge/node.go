@@ -56,7 +56,10 @@ func NewNode(o Options) *Node {
 }
 
 // Close lets go of what NewNode took. There must be no call any more.
-func (n *Node) Close() { n.Clock.Remove(n.lobby) }
+func (n *Node) Close() {
+	n.Clock.Remove(n.lobby)
+	n.lobby.Close()
+}
 
 // Take runs one incoming call, from its first ring to its record, and returns when nothing of it is left. When ctx ends, so does the call, with
 // the cause of ctx as the reason.

@@ -95,6 +95,7 @@ func (r *room) leave() {
 	for sid := range r.heard {
 		r.forget(sid)
 	}
+	r.mixer.Close()
 }
 
 // arrive takes in a participant who came or changed, and subscribes to what they say. ring: the room hears somebody new come.
