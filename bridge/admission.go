@@ -60,6 +60,11 @@ func processorTime() time.Duration {
 
 // spare says why a node on which so many calls run takes no more; nil: it does.
 func (n *Node) spare(running int) error {
+	select {
+	case <-n.draining:
+		return ErrDraining
+	default:
+	}
 	if running >= n.Calls.Max {
 		return fmt.Errorf("%d calls are running (calls.max): %w", running, ErrBusy)
 	}

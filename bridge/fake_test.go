@@ -18,6 +18,7 @@ import (
 
 	"passerelle/bridge/ivr"
 	"passerelle/configs"
+	"passerelle/internal/testpeer/said"
 	"passerelle/media"
 	"passerelle/transcode"
 	"passerelle/transcode/mix"
@@ -221,28 +222,10 @@ type bench struct {
 	node *Node
 	leg  *fakeLeg
 	sfu  *fakeSFU
-	log  *journal
+	log  *said.Text
 	stop context.CancelCauseFunc
 	done chan struct{} // the call has ended
 	tick chan struct{} // closed: no more ticks
-}
-
-// journal is a log that is read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 // start begins a call. edit changes the node's options before.
@@ -252,7 +235,7 @@ func start(t *testing.T, sfu *fakeSFU, d Directory, edit func(*Options, *fakeLeg
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, sfu: sfu, leg: newFakeLeg(), log: &journal{}, done: make(chan struct{}), tick: make(chan struct{})}
+	b := &bench{T: t, sfu: sfu, leg: newFakeLeg(), log: &said.Text{}, done: make(chan struct{}), tick: make(chan struct{})}
 	c := configs.Defaults()
 	o := Options{
 		Calls: c.Calls, IVR: c.IVR, SFU: sfu, Directory: d, Prompts: prompts, Clock: mix.NewClock(1),

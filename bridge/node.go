@@ -78,11 +78,6 @@ func (n *Node) Take(ctx context.Context, leg Leg) {
 func (n *Node) admit(c *call) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	select {
-	case <-n.draining:
-		return ErrDraining
-	default:
-	}
 	if err := n.spare(len(n.calls)); err != nil {
 		return err
 	}
@@ -104,13 +99,13 @@ func (n *Node) Running() int {
 	return len(n.calls)
 }
 
-// countState is the number of calls in a state, by its name.
-func (n *Node) countState(name string) int {
+// countState is the number of calls in a state.
+func (n *Node) countState(s state) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	count := 0
 	for c := range n.calls {
-		if state(c.state.Load()).String() == name {
+		if state(c.state.Load()) == s {
 			count++
 		}
 	}
@@ -118,14 +113,7 @@ func (n *Node) countState(name string) int {
 }
 
 // Ready says why no call can be taken now; nil: one can.
-func (n *Node) Ready() error {
-	select {
-	case <-n.draining:
-		return ErrDraining
-	default:
-	}
-	return n.spare(n.Running())
-}
+func (n *Node) Ready() error { return n.spare(n.Running()) }
 
 // Drain takes no more calls, tells the running ones, and returns when all have ended or when ctx has. It may be called once.
 func (n *Node) Drain(ctx context.Context) error {

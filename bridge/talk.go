@@ -21,8 +21,8 @@ func (c *call) say(names ...ivr.Name) *mix.Playback {
 const duck = 12
 
 // announce speaks to the caller and returns when all is said, or with the reason when the call ends before.
-func (c *call) announce(ctx context.Context, names ...ivr.Name) error {
-	said := c.say(names...)
+func (c *call) announce(ctx context.Context, name ivr.Name) error {
+	said := c.say(name)
 	for {
 		select {
 		case <-said.Done():

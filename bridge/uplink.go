@@ -235,11 +235,11 @@ func (u *uplink) setCodec(c transcode.Codec) (err error) {
 	for i := range u.history {
 		u.history[i].pcm = make([]int16, samples)
 	}
-	u.filled, u.waiting, u.talking = 0, 0, false
+	u.rest()
 	return nil
 }
 
-// complexity is how hard the encoder works: what a telephone's band holds sounds the same with a third of the work.
+// complexity is how hard the encoder works: what a telephone's band holds sounds the same with half of the work.
 func complexity(rate int) int {
 	if rate <= 8000 {
 		return 1

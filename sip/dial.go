@@ -362,12 +362,5 @@ func (l *Leg) SendDigit(ctx context.Context, digit byte, duration time.Duration,
 	if err != nil {
 		return err
 	}
-	select {
-	case err = <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.gone:
-		return bridge.ErrHungUp
-	}
+	return l.await(ctx, done)
 }

@@ -238,14 +238,7 @@ func (l *Leg) Answer(ctx context.Context) (bridge.Audio, error) {
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-l.gone:
-		err = l.why()
-	}
-	if err != nil {
+	if err := l.await(ctx, done); err != nil {
 		return nil, err
 	}
 	return l.media.stream, nil

@@ -156,6 +156,18 @@ func (l *Leg) do(ctx context.Context, f func()) error {
 	}
 }
 
+// await waits for the outcome of what do began.
+func (l *Leg) await(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.gone:
+		return l.why()
+	}
+}
+
 // why is the reason for the end of a leg that is over: run's goroutine asks when it is, others when it is gone.
 func (l *Leg) why() error {
 	if l.reason == nil {

@@ -221,12 +221,5 @@ func (l *Leg) direct(ctx context.Context, d sdp.Direction) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case err = <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.gone:
-		return bridge.ErrHungUp
-	}
+	return l.await(ctx, done)
 }

@@ -39,10 +39,10 @@ func newTrunks(list []configs.Trunk) ([]*trunk, error) {
 		t := &trunk{Trunk: c, rate: rate.NewLimiter(rate.Inf, 1), password: c.Digest.Password.Reveal()}
 		fail := func(key string, err error) error { return fmt.Errorf("sip.trunks[%d].%s: %w", i, key, err) }
 		var err error
-		if t.addresses, err = networks(c.Addresses); err != nil {
+		if t.addresses, err = egress.ParseNetworks(c.Addresses); err != nil {
 			return nil, fail("addresses", err)
 		}
-		if t.networks, err = networks(c.MediaNetworks); err != nil {
+		if t.networks, err = egress.ParseNetworks(c.MediaNetworks); err != nil {
 			return nil, fail("media_networks", err)
 		}
 		if t.codecs, err = codecs(c.Codecs); err != nil {
@@ -73,18 +73,6 @@ func newTrunks(list []configs.Trunk) ([]*trunk, error) {
 		trunks = append(trunks, t)
 	}
 	return trunks, nil
-}
-
-func networks(list []string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, s := range list {
-		p, err := egress.ParseNetwork(s)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }
 
 // codecs turns names in order of preference into codecs; none: all.

@@ -213,7 +213,7 @@ func (p *play) talk(ctx context.Context) error {
 // meters shows a level every second.
 func (p *play) meters(ctx context.Context, d time.Duration, who string, loudness func(time.Duration) float64) error {
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		if err := pause(ctx, min(time.Second, time.Until(end))); err != nil {
+		if err := phone.Pause(ctx, min(time.Second, time.Until(end))); err != nil {
 			return err
 		}
 		p.line(who, "hears %s", meter(loudness(time.Second)))
@@ -289,7 +289,7 @@ func (p *play) key(ctx context.Context, keys, what string, is func(bridge.Partic
 		return err
 	}
 	p.line("Camille", "%s", strings.TrimPrefix(what, "Camille "))
-	return pause(ctx, time.Second)
+	return phone.Pause(ctx, time.Second)
 }
 
 // sum says how it went.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"time"
 
@@ -50,13 +49,9 @@ func dial(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	o.Credentials = sip.Credentials{User: *user, Password: os.Getenv(*password)}
 
-	var allowed []netip.Prefix
-	for _, n := range *networks {
-		p, err := egress.ParseNetwork(n)
-		if err != nil {
-			return err
-		}
-		allowed = append(allowed, p)
+	allowed, err := egress.ParseNetworks(*networks)
+	if err != nil {
+		return err
 	}
 	clip, err := readClip(*play)
 	if err != nil {

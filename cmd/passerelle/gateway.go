@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"os"
 	"runtime"
 	"time"
@@ -88,13 +87,9 @@ func newGuard(cfg configs.Config) (*egress.Guard, error) {
 	for _, t := range cfg.SIP.Trunks {
 		names = append(append(names, t.Addresses...), t.MediaNetworks...)
 	}
-	networks := make([]netip.Prefix, 0, len(names))
-	for _, name := range names {
-		p, err := egress.ParseNetwork(name)
-		if err != nil {
-			return nil, err
-		}
-		networks = append(networks, p)
+	networks, err := egress.ParseNetworks(names)
+	if err != nil {
+		return nil, err
 	}
 	return egress.New(networks...), nil
 }
@@ -167,10 +162,7 @@ func (g *gateway) drain(stop context.Context) {
 	}
 	g.log.Info("ending the calls that are left", "running", g.node.Running())
 	g.endCalls(reason)
-	if g.node.Wait(stop) != nil { // a good-bye is being said, and now nobody wants to wait for it
-		g.endCalls(bridge.ErrStopped)
-		_ = g.node.Wait(context.Background())
-	}
+	_ = g.node.Wait(context.Background()) // for no longer than a good-bye takes
 }
 
 // rules has the directory read LiveKit's dispatch rules.

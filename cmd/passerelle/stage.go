@@ -16,6 +16,7 @@ import (
 	"passerelle/internal/egress"
 	"passerelle/internal/sfuproc"
 	"passerelle/internal/testpeer/participant"
+	"passerelle/internal/testpeer/phone"
 	"passerelle/transcode"
 	"passerelle/webrtc/livekit"
 )
@@ -151,21 +152,9 @@ func until(ctx context.Context, within time.Duration, what string, holds func() 
 	ctx, stop := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %v: %s", within, what))
 	defer stop()
 	for !holds() {
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := phone.Pause(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// pause waits for d.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

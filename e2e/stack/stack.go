@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"passerelle/internal/sfuproc"
+	"passerelle/internal/testpeer/said"
 )
 
 // Key and Secret are those of the SFU.
@@ -57,13 +58,13 @@ type Stack struct {
 	sfu     sfuproc.Options
 	gateway *exec.Cmd
 	exited  chan struct{}
-	log     *syncBuffer
+	log     *said.Text
 }
 
 // Start starts a stack, and ends it with the test.
 func Start(t *testing.T, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Dir: t.TempDir(), exited: make(chan struct{}), log: &syncBuffer{}}
+	s := &Stack{Dir: t.TempDir(), exited: make(chan struct{}), log: &said.Text{}}
 	s.SIP, s.TLS, s.HTTP = FreePort(t), FreePort(t), FreePort(t)
 	s.sfu = sfuproc.Options{Listen: FreePort(t), Key: Key, Secret: Secret, Redis: o.Redis, Webhook: o.Webhook}
 	s.StartSFU(t)
@@ -287,22 +288,4 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// syncBuffer is a buffer that a process writes and tests read.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

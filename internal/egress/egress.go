@@ -46,6 +46,19 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
+// ParseNetworks reads several networks.
+func ParseNetworks(list []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(list))
+	for _, s := range list {
+		p, err := ParseNetwork(s)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, p)
+	}
+	return networks, nil
+}
+
 // Permits answers nil when packets may be sent to the address.
 func (g *Guard) Permits(a netip.Addr) error {
 	a = a.Unmap().WithZone("")

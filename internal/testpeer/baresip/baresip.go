@@ -3,17 +3,17 @@
 package baresip
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"passerelle/internal/testpeer/said"
 )
 
 // Options says which telephone to start.
@@ -38,7 +38,7 @@ type Phone struct {
 	exited  chan struct{}
 	said    int // files that were said
 	control *control
-	log     *log
+	log     *said.Text
 }
 
 // rates are what baresip wants to play at, in Hz: the codec's own rate.
@@ -58,7 +58,7 @@ func Start(t testing.TB, o Options) *Phone {
 	if o.Transport == "" {
 		o.Transport = "udp"
 	}
-	p := &Phone{o: o, dir: t.TempDir(), rate: rates()[o.Codec], exited: make(chan struct{}), log: &log{}}
+	p := &Phone{o: o, dir: t.TempDir(), rate: rates()[o.Codec], exited: make(chan struct{}), log: &said.Text{}}
 	if p.rate == 0 {
 		t.Fatalf("baresip: no codec %q", o.Codec)
 	}
@@ -172,22 +172,4 @@ func freePort(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// log is a buffer that the process writes and the test reads.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -104,7 +104,7 @@ const digitLength = 100 * time.Millisecond
 func (c *Call) Press(ctx context.Context, digits, way string) error {
 	for _, d := range []byte(digits) {
 		if d == ',' { // a pause, as in calendar entries
-			if err := pause(ctx, time.Second); err != nil {
+			if err := Pause(ctx, time.Second); err != nil {
 				return err
 			}
 			continue
@@ -112,7 +112,7 @@ func (c *Call) Press(ctx context.Context, digits, way string) error {
 		if err := c.Leg.SendDigit(ctx, d, digitLength, way); err != nil {
 			return fmt.Errorf("digit %c: %w", d, err)
 		}
-		if err := pause(ctx, digitLength); err != nil {
+		if err := Pause(ctx, digitLength); err != nil {
 			return err
 		}
 	}
@@ -146,8 +146,8 @@ func (c *Call) HangUp() {
 	c.heard.Close()
 }
 
-// pause waits for d.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits for d, or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
