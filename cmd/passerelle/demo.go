@@ -145,18 +145,22 @@ func (p *play) guest() (bridge.Participant, bool) {
 	return p.stage.camille.Find(func(o bridge.Participant) bool { return strings.HasPrefix(o.Identity, "phone-") })
 }
 
-// hears waits until the telephone has heard a prompt, said since then.
+// hears waits until the telephone has heard a prompt, said since then: most of it, as far as speech.Heard finds it. Looking takes so much of a
+// processor that it would disturb the call, so it is not done all the time.
 func (p *play) hears(ctx context.Context, since time.Time, name ivr.Name, words string) error {
 	clip := p.stage.prompts.Clip(p.stage.cfg.IVR.Language, name)
-	err := until(ctx, 15*time.Second, fmt.Sprintf("the telephone hears “%s”", words), func() bool {
+	ctx, stop := context.WithTimeoutCause(ctx, 15*time.Second, fmt.Errorf("not within 15s: the telephone hears “%s”", words))
+	defer stop()
+	for {
+		if err := phone.Pause(ctx, 400*time.Millisecond); err != nil {
+			return err
+		}
 		pcm, _ := p.phone.Tape.Since(since)
-		found := find(pcm, clip)
-		return len(found) > 0 && found[len(found)-1].correlation > alike
-	})
-	if err == nil {
-		p.line("phone", "hears “%s”", words)
+		if _, share := speech.Heard(pcm, clip, transcode.Rate); share >= 0.5 {
+			p.line("phone", "hears “%s”", words)
+			return nil
+		}
 	}
-	return err
 }
 
 func (p *play) wrongPIN(ctx context.Context) error {
