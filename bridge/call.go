@@ -66,7 +66,7 @@ func (c *call) run(ctx context.Context) error {
 	ctx, stop := c.limit(ctx)
 	defer stop()
 
-	if err := c.leg.Ring(ctx); err != nil {
+	if err := c.leg.Ring(ctx, Terms{}); err != nil {
 		return err
 	}
 	if err := c.answer(ctx); err != nil {

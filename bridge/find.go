@@ -15,5 +15,7 @@ type RoomRef struct {
 	Name     string // of the room at the SFU
 	Title    string // for people; empty: none known
 	Language string // the room's; empty: the caller's own
-	Source   string // which source knew it: "file", "livekit", "roomkit"
+	Source   string // which source knew it: "file", "livekit", "roomkit", "rule"
+	Class    string // classification; empty: as the rules say
+	Access   string // Visio's access level: "public", "trusted", "restricted"; empty: not known. Callers wait for a host unless it is public or empty
 }

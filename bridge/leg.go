@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"passerelle/bridge/policy"
 	"passerelle/media"
 	"passerelle/transcode"
 )
@@ -14,12 +15,20 @@ type Leg interface {
 	Caller() Caller
 	// Events delivers what the far end does. It is closed when the leg is gone; the last event before that is Ended.
 	Events() <-chan Event
-	// Ring lets the far end hear that the call is on its way.
-	Ring(ctx context.Context) error
+	// Ring lets the far end hear that the call is on its way, and says under which terms it may be answered. It answers ErrNotEncrypted or ErrNoCodec
+	// where what the far end offered cannot meet them.
+	Ring(ctx context.Context, t Terms) error
 	// Answer takes the call and returns its sound when the far end has confirmed.
 	Answer(ctx context.Context) (Audio, error)
 	// End refuses or ends the call, with the reason told in the protocol's own code. It may be called at any time and more than once.
 	End(reason error)
+}
+
+// Terms narrow what a leg may agree on with its far end: never beyond what its own trunk allows. The zero value leaves everything to the trunk.
+type Terms struct {
+	Encryption policy.Encryption // Require refuses clear media
+	Codecs     []string          // in order of preference; nil: the trunk's
+	Networks   []netip.Prefix    // where media may go besides the national networks and the trunk's
 }
 
 // Audio is the sound of an answered leg. Implemented by media.Stream.
@@ -47,7 +56,8 @@ type Caller struct {
 	Called    string     // the user part that was dialled
 	Source    netip.Addr // of the signalling
 	Transport string     // udp, tcp, tls
-	Encrypted bool       // media is encrypted by the agreed answer
+	Encrypted bool       // media is encrypted by the agreed answer, or can be, before there is one
+	Identity  string     // that was authenticated: the vouched-for number, else the digest user or the name in the certificate; empty: none
 	Language  string     // the trunk's; empty: the default
 }
 

@@ -14,6 +14,9 @@ type Config struct {
 	IVR       IVR       `koanf:"ivr"`
 	Calls     Calls     `koanf:"calls"`
 	Media     Media     `koanf:"media"`
+	Rules     Rules     `koanf:"rules"`
+	Lobby     Lobby     `koanf:"lobby"`
+	Journal   Journal   `koanf:"journal"`
 	SIP       SIP       `koanf:"sip"`
 }
 
@@ -28,9 +31,14 @@ type Log struct {
 	Format string `koanf:"format"` // text, json
 }
 
-// HTTP is the listener of health, readiness and metrics.
+// HTTP is the listener of health, readiness and metrics, and of the admin API where there are tokens.
 type HTTP struct {
-	Listen string `koanf:"listen"` // host:port; empty: off
+	Listen   string `koanf:"listen"`      // host:port; empty: off
+	CertFile string `koanf:"cert_file"`   // PEM; empty: HTTP without TLS
+	KeyFile  string `koanf:"key_file"`    // PEM
+	ClientCA string `koanf:"client_ca"`   // PEM; the admin API takes only clients with a certificate of it; empty: none is asked for
+	Tokens   string `koanf:"tokens_file"` // who may use the admin API, as `passerelle token` writes it; empty: nobody
+	Rate     int    `koanf:"rate"`        // requests a second of one token, and of one address without one
 }
 
 // Egress lists the networks that this node may send to besides its own (loopback, private and link-local ones)
@@ -59,6 +67,7 @@ type Directory struct {
 	Refresh time.Duration `koanf:"refresh"` // shortest time between two listings of dispatch rules
 	Timeout time.Duration `koanf:"timeout"` // for one look-up as a whole
 	Roomkit Roomkit       `koanf:"roomkit"`
+	Visio   Visio         `koanf:"visio"`
 }
 
 // Roomkit is Visio's API that prepares a room which has not started.
@@ -67,6 +76,12 @@ type Roomkit struct {
 	Token     Secret `koanf:"token"`
 	TokenFile string `koanf:"token_file"`
 	CAFile    string `koanf:"ca_file"` // PEM; empty: the system's
+}
+
+// Visio is Visio's API that tells who enters a room without waiting.
+type Visio struct {
+	URL    string `koanf:"url"`     // https://…/api/v1.0/; empty: off
+	CAFile string `koanf:"ca_file"` // PEM; empty: the system's
 }
 
 // IVR is what a caller hears and types before and during a meeting.
@@ -157,6 +172,49 @@ type Digest struct {
 	Realm        string `koanf:"realm"` // Load fills in "sip" for none
 	// Algorithms that are asked for: SHA-256, MD5; none: both, which telephones do not understand that take a challenge they do not know as an error.
 	Algorithms []string `koanf:"algorithms"`
+}
+
+// Rules say which calls may be, and what they may do.
+type Rules struct {
+	File    string  `koanf:"file"`    // YAML; empty: the built-in rule, which takes every call that a trunk lets in
+	Running string  `koanf:"running"` // what becomes of running calls when the rules change: end, narrow, keep
+	Service Service `koanf:"service"`
+}
+
+// Service is an HTTP service that is asked after the rules and can only narrow what they grant.
+type Service struct {
+	URL       string        `koanf:"url"` // https://…; empty: off
+	Token     Secret        `koanf:"token"`
+	TokenFile string        `koanf:"token_file"`
+	CAFile    string        `koanf:"ca_file"` // PEM; empty: the system's
+	Timeout   time.Duration `koanf:"timeout"`
+	Cache     time.Duration `koanf:"cache"` // how long an answer holds for the same question; 0: it is asked each time
+}
+
+// Lobby is where callers wait for a host.
+type Lobby struct {
+	HostAttribute string        `koanf:"host_attribute"` // participant attribute that makes a host
+	HostValues    []string      `koanf:"host_values"`    // values of it that do
+	Timeout       time.Duration `koanf:"timeout"`        // how long a caller may wait
+}
+
+// Journal is the record of calls, decisions and changes.
+type Journal struct {
+	URL          string        `koanf:"url"` // sqlite:PATH, postgres://…, off; empty: journal.db in Dir
+	Password     Secret        `koanf:"password"`
+	PasswordFile string        `koanf:"password_file"`
+	Dir          string        `koanf:"dir"`      // of the database, the key and what waits to be written; empty: the node's state directory
+	KeyFile      string        `koanf:"key_file"` // Ed25519, PEM: signs the heads of the chain; empty: made in Dir
+	HeadEvery    time.Duration `koanf:"head_every"`
+	Keep         Keep          `koanf:"keep"`
+	ShortenAfter time.Duration `koanf:"shorten_after"` // numbers and addresses older than this lose their last digits; 0: never
+}
+
+// Keep says how long entries of the journal are kept, by kind. 0: for ever.
+type Keep struct {
+	Calls     time.Duration `koanf:"calls"`
+	Decisions time.Duration `koanf:"decisions"` // and admissions
+	Others    time.Duration `koanf:"others"`    // admin actions, configuration, refused destinations
 }
 
 // Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.

@@ -6,12 +6,14 @@ import (
 	"passerelle/transcode"
 )
 
+const day = 24 * time.Hour
+
 // Defaults is the configuration of a node that nothing was said to. It reaches only this machine, knows no trunk and holds no secret: enough
 // for a trial with an SFU beside it, once the SFU's secret is given.
 func Defaults() Config {
 	return Config{
 		Log:    Log{Level: "info", Format: "text"},
-		HTTP:   HTTP{Listen: "127.0.0.1:8080"},
+		HTTP:   HTTP{Listen: "127.0.0.1:8080", Rate: 20},
 		Egress: Egress{Networks: []string{}},
 		LiveKit: LiveKit{
 			URL:          "ws://127.0.0.1:7880",
@@ -51,6 +53,17 @@ func Defaults() Config {
 			SessionExpiry: 30 * time.Minute,
 			MinSE:         90 * time.Second,
 			Trunks:        []Trunk{},
+		},
+		Rules: Rules{Running: "narrow", Service: Service{Timeout: time.Second}},
+		Lobby: Lobby{
+			HostAttribute: "room_role",
+			HostValues:    []string{"owner", "administrator"},
+			Timeout:       15 * time.Minute,
+		},
+		Journal: Journal{
+			HeadEvery:    10 * time.Minute,
+			Keep:         Keep{Calls: 365 * day, Decisions: 365 * day, Others: 365 * day},
+			ShortenAfter: 30 * day,
 		},
 	}
 }

@@ -103,7 +103,7 @@ func hint(unknown string, known []string) string {
 	switch {
 	case best != "":
 		return "; did you mean " + best + "?"
-	case len(known) <= 12:
+	case len(known) <= 16:
 		return "; known here: " + strings.Join(known, ", ")
 	}
 	return ""

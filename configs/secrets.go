@@ -17,6 +17,8 @@ func (c *Config) readSecrets() error {
 	err := errors.Join(
 		readSecret("livekit.api_secret_file", c.LiveKit.APISecretFile, &c.LiveKit.APISecret),
 		readSecret("directory.roomkit.token_file", c.Directory.Roomkit.TokenFile, &c.Directory.Roomkit.Token),
+		readSecret("rules.service.token_file", c.Rules.Service.TokenFile, &c.Rules.Service.Token),
+		readSecret("journal.password_file", c.Journal.PasswordFile, &c.Journal.Password),
 	)
 	for i := range c.SIP.Trunks {
 		d := &c.SIP.Trunks[i].Digest

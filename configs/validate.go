@@ -18,7 +18,7 @@ import (
 func (c Config) Validate() error {
 	var p problems
 	p.node(c.Node, c.Log)
-	p.listen("http.listen", c.HTTP.Listen)
+	p.http(c.HTTP)
 	p.networks("egress.networks", c.Egress.Networks)
 	p.livekit(c.LiveKit)
 	p.directory(c.Directory)
@@ -26,6 +26,9 @@ func (c Config) Validate() error {
 	p.calls(c.Calls)
 	p.media(c.Media, c.Calls)
 	p.sip(c)
+	p.rules(c.Rules)
+	p.lobby(c.Lobby)
+	p.journal(c.Journal)
 	return errors.Join(p...)
 }
 
@@ -130,13 +133,12 @@ func (p *problems) directory(d Directory) {
 	}
 	p.duration("directory.refresh", d.Refresh, 100*time.Millisecond, 10*time.Minute)
 	p.duration("directory.timeout", d.Timeout, 100*time.Millisecond, time.Minute)
+	p.url("directory.visio.url", d.Visio.URL, "https://visio.example.org/api/v1.0/")
+	p.authorities("directory.visio.ca_file", d.Visio.CAFile)
 	if d.Roomkit.URL == "" {
 		return
 	}
-	u, err := url.Parse(d.Roomkit.URL)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" || u.User != nil {
-		p.add("directory.roomkit.url", redacted(d.Roomkit.URL), "a URL such as https://visio.example.org/api/v1.0/roomkit/join/")
-	}
+	p.url("directory.roomkit.url", d.Roomkit.URL, "https://visio.example.org/api/v1.0/roomkit/join/")
 	if !d.LiveKit {
 		p.add("directory.livekit", "false", "true with directory.roomkit.url: a room that roomkit prepared is found in LiveKit's rules")
 	}

@@ -130,7 +130,7 @@ func TestDialGivesUp(t *testing.T) {
 	var r recorder
 	rings := make(chan struct{})
 	gateway := start(t, func(ctx context.Context, l *Leg) {
-		_ = l.Ring(ctx)
+		_ = l.Ring(ctx, bridge.Terms{})
 		close(rings)
 		for e := range l.Events() {
 			r.mu.Lock()

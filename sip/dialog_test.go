@@ -19,7 +19,7 @@ func TestCancel(t *testing.T) {
 	t.Parallel()
 	var r recorder
 	s := start(t, func(ctx context.Context, l *Leg) {
-		_ = l.Ring(ctx)
+		_ = l.Ring(ctx, bridge.Terms{})
 		r.mu.Lock()
 		r.legs = append(r.legs, l)
 		r.mu.Unlock()
@@ -60,7 +60,7 @@ func TestVerbsAfterCancel(t *testing.T) {
 		for range l.Events() {
 		}
 		<-l.gone
-		told <- l.Ring(ctx)
+		told <- l.Ring(ctx, bridge.Terms{})
 		_, err := l.Answer(ctx)
 		told <- err
 	})
@@ -294,7 +294,7 @@ func TestReplacesEarly(t *testing.T) {
 	t.Parallel()
 	legs := make(chan *Leg, 1)
 	s := start(t, func(ctx context.Context, l *Leg) {
-		_ = l.Ring(ctx)
+		_ = l.Ring(ctx, bridge.Terms{})
 		legs <- l
 		for range l.Events() {
 		}

@@ -188,7 +188,7 @@ func (l *Leg) learn(m interface{ GetHeaders(string) []sipgo.Header }) {
 }
 
 // Ring sends 180, reliably where the far end requires it.
-func (l *Leg) Ring(ctx context.Context) error {
+func (l *Leg) Ring(ctx context.Context, _ bridge.Terms) error {
 	var err error
 	if e := l.do(ctx, func() { err = l.ring() }); e != nil {
 		return e

@@ -69,7 +69,7 @@ func TestRingThenEnd(t *testing.T) {
 	} {
 		t.Run(bridge.Label(c.reason), func(t *testing.T) {
 			s := start(t, func(ctx context.Context, l *Leg) {
-				if err := l.Ring(ctx); err != nil {
+				if err := l.Ring(ctx, bridge.Terms{}); err != nil {
 					t.Error(err)
 				}
 				l.End(c.reason)

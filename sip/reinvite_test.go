@@ -212,7 +212,7 @@ func TestOverlap(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	s := start(t, func(ctx context.Context, l *Leg) {
-		_ = l.Ring(ctx)
+		_ = l.Ring(ctx, bridge.Terms{})
 		<-release
 		_, _ = l.Answer(ctx)
 		for range l.Events() {

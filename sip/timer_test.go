@@ -148,7 +148,7 @@ func mediaPort(t *testing.T, m string) uint16 {
 func TestReliableRinging(t *testing.T) {
 	t.Parallel()
 	ring := func(ctx context.Context, l *Leg) {
-		if err := l.Ring(ctx); err != nil {
+		if err := l.Ring(ctx, bridge.Terms{}); err != nil {
 			t.Error(err)
 		}
 		_, _ = l.Answer(ctx)
