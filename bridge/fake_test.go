@@ -45,8 +45,8 @@ func newFakeLeg() *fakeLeg {
 	}
 }
 
-func (l *fakeLeg) Caller() Caller             { return l.caller }
-func (l *fakeLeg) Events() <-chan Event       { return l.events }
+func (l *fakeLeg) Caller() Caller                    { return l.caller }
+func (l *fakeLeg) Events() <-chan Event              { return l.events }
 func (l *fakeLeg) Ring(context.Context, Terms) error { return nil }
 
 func (l *fakeLeg) Answer(context.Context) (Audio, error) { return l, nil }

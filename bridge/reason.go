@@ -23,6 +23,12 @@ var (
 	ErrMediaTimeout = errors.New("no media from the caller any more")
 	ErrSignalling   = errors.New("the caller's signalling failed")
 	ErrMaxDuration  = errors.New("the call reached its longest duration")
+	ErrRules        = errors.New("the rules do not allow the call any more")
+	ErrUnavailable  = errors.New("what decides on the call, or records it, does not answer")
+	ErrNotAdmitted  = errors.New("a host turned the caller away")
+	ErrLobbyTimeout = errors.New("no host let the caller in")
+	ErrIdle         = errors.New("nobody else was in the room any more")
+	ErrEnded        = errors.New("an operator ended the call")
 	ErrStopped      = errors.New("the node was stopped at once")
 	ErrInternal     = errors.New("internal error")
 )
@@ -54,6 +60,12 @@ func Label(reason error) string {
 		{ErrMediaTimeout, "media_timeout"},
 		{ErrSignalling, "signalling"},
 		{ErrMaxDuration, "max_duration"},
+		{ErrRules, "rules"},
+		{ErrUnavailable, "unavailable"},
+		{ErrNotAdmitted, "not_admitted"},
+		{ErrLobbyTimeout, "lobby_timeout"},
+		{ErrIdle, "idle"},
+		{ErrEnded, "ended"},
 		{ErrStopped, "stopped"},
 	} {
 		if errors.Is(reason, l.err) {

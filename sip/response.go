@@ -50,6 +50,12 @@ func statusOf(reason error) status {
 		{bridge.ErrMediaTimeout, status{code: 480, phrase: "Temporarily Unavailable", cause: 27}},
 		{bridge.ErrSignalling, status{code: 400, phrase: "Bad Request", cause: 111}},
 		{bridge.ErrMaxDuration, status{code: 480, phrase: "Temporarily Unavailable", cause: 102}},
+		{bridge.ErrRules, status{code: 403, phrase: "Forbidden", cause: 21}},
+		{bridge.ErrUnavailable, status{code: 503, phrase: "Service Unavailable", cause: 41, retryAfter: 30}},
+		{bridge.ErrNotAdmitted, status{code: 603, phrase: "Decline", cause: 21}},
+		{bridge.ErrLobbyTimeout, status{code: 480, phrase: "Temporarily Unavailable", cause: 19}},
+		{bridge.ErrIdle, status{code: 480, phrase: "Temporarily Unavailable", cause: 16}},
+		{bridge.ErrEnded, status{code: 480, phrase: "Temporarily Unavailable", cause: 16}},
 		{bridge.ErrHungUp, status{code: 480, phrase: "Temporarily Unavailable", cause: 16}},
 	} {
 		if errors.Is(reason, s.err) {
