@@ -7,6 +7,7 @@
 package media
 
 import (
+	"net/netip"
 	"time"
 
 	"passerelle/transcode"
@@ -39,6 +40,7 @@ type Stats struct {
 	Jitter                       time.Duration // RFC 3550, section 6.4.1
 	FarLost                      uint32        // lost on the way to the far end, as it reports
 	FarJitter                    time.Duration
-	RoundTrip                    time.Duration // 0: no report yet
-	Encryption                   string        // the SRTP profile's name, or "none"
+	RoundTrip                    time.Duration  // 0: no report yet
+	Encryption                   string         // the SRTP profile's name, or "none"
+	Remote                       netip.AddrPort // where packets go now; the zero value: nowhere yet
 }

@@ -233,7 +233,7 @@ func (s *Stream) Stats() Stats {
 	st.Lost, st.Jitter = s.in.source.totalLost(), s.in.source.jitter
 	s.in.mu.Unlock()
 	s.out.mu.Lock()
-	st.PacketsSent, st.BytesSent = s.out.packets, s.out.bytes
+	st.PacketsSent, st.BytesSent, st.Remote = s.out.packets, s.out.bytes, s.out.to
 	s.out.mu.Unlock()
 	s.reports.mu.Lock()
 	st.FarLost, st.FarJitter, st.RoundTrip = s.reports.farLost, s.reports.farJitter, s.reports.roundTrip
