@@ -24,6 +24,8 @@ type Join struct {
 	Phone      bool // told to the room as a telephone: kind SIP
 	Hidden     bool // seen by nobody: the listener of a node
 	Publish    bool // may publish audio and data
+	Camera     bool // may publish its picture
+	Content    bool // may share a screen
 	Subscribe  bool // may hear, and is told of others and of who speaks
 }
 
@@ -40,6 +42,10 @@ type Session interface {
 	// Leave ends the session and returns when nothing of it is left.
 	Leave()
 }
+
+// Recorded tells whether somebody records the room now. What a Session says at once after Join is what the SFU answered; RecordingChanged says when that
+// changes. Implemented by livekit.Session.
+type Recorded interface{ Recording() bool }
 
 // AudioLevelID is the id of the header extension in which WriteRTP takes the level of each packet (RFC 6464). The SFU tells who speaks by it alone. A
 // packet without it counts as speech of middling loudness, because silence is not sent.
@@ -63,10 +69,11 @@ const (
 	SelfChanged                                    // our own name, attributes or permissions, whoever changed them: Participant
 	MutedByHost                                    // our track was muted or unmuted by a host: Muted
 	SpeakersChanged                                // Speakers
-	DataReceived                                   // Data, Topic, Participant.Identity
+	DataReceived                                   // Data, Topic; Participant.Identity and SID are the sender's as the SFU says, both empty: the server itself
 	Interrupted                                    // the SFU is away, we are trying to get back
 	Restored                                       // and we are back; published and subscribed tracks go on
 	SessionEnded                                   // for good: Reason
+	RecordingChanged                               // the room is recorded, or not any more: Recording
 )
 
 // SessionEvent is one thing that happened in a session.
@@ -74,6 +81,7 @@ type SessionEvent struct {
 	Kind        SessionEventKind
 	Participant Participant
 	Muted       bool
+	Recording   bool
 	Speakers    []Speaker
 	Topic       string
 	Data        []byte
@@ -86,6 +94,8 @@ type Participant struct {
 	Phone               bool // kind SIP
 	Hidden              bool // not to be counted: hidden, an agent, or an egress
 	CanPublish          bool // may publish a microphone: a host can take that away and give it back
+	CanShow, CanShare   bool // may publish a camera, a shared screen
+	MayChangeSelf       bool // may change its own name and attributes: what they say of it is then its own word
 	Attributes          map[string]string
 	Tracks              []TrackInfo
 }
@@ -96,6 +106,15 @@ type TrackInfo struct {
 	Audio     bool
 	Muted     bool
 	Encrypted bool // end to end: without the key it is noise
+	Video     VideoInfo
+}
+
+// VideoInfo is what a participant's track says of its picture.
+type VideoInfo struct {
+	Source        Source // empty: no picture, or one that is of neither a camera nor a screen
+	Kind          VideoKind
+	Width, Height int     // of the largest layer; 0: not known
+	Layers        []Layer // as announced, from small to large
 }
 
 // Speaker is somebody who is heard now.
