@@ -1,6 +1,11 @@
 package bridge
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"passerelle/bridge/policy"
+)
 
 // The reasons for which a call is refused or ends. They are wrapped with %w where there is more to say; each protocol turns them into its own
 // codes in one place, and Label into one word for logs, metrics and records.
@@ -32,6 +37,37 @@ var (
 	ErrStopped      = errors.New("the node was stopped at once")
 	ErrInternal     = errors.New("internal error")
 )
+
+// Refused is the error of a call that the rules refuse. It wraps the reason that fits: ErrForbidden, ErrNotEncrypted, ErrBusy or ErrUnavailable.
+type Refused struct {
+	Rule string // empty: no rule matched
+	policy.Refusal
+}
+
+// Error tells an operator why; Text is what the far end may read.
+func (r *Refused) Error() string {
+	rule := "no rule matches"
+	if r.Rule != "" {
+		rule = "rule " + r.Rule
+	}
+	if r.Text == "" {
+		return fmt.Sprintf("%v (%s)", r.Unwrap(), rule)
+	}
+	return fmt.Sprintf("%v (%s): %s", r.Unwrap(), rule, r.Text)
+}
+
+// Unwrap answers the reason.
+func (r *Refused) Unwrap() error {
+	switch r.Reason {
+	case policy.NotEncrypted:
+		return ErrNotEncrypted
+	case policy.TooMany:
+		return ErrBusy
+	case policy.Unavailable:
+		return ErrUnavailable
+	}
+	return ErrForbidden
+}
 
 // Label is the one word that stands for a reason in logs, metrics and records: "hung_up" for nil and ErrHungUp, "internal" for what is unknown.
 func Label(reason error) string {
