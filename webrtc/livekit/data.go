@@ -13,6 +13,7 @@ import (
 
 const (
 	reliable    = "_reliable" // LiveKit's name for its ordered data channel
+	lossy       = "_lossy"    // and for the other, whose packets may be lost
 	maxPayload  = 15_000      // LiveKit's advice: what fits into one message everywhere
 	maxBuffered = 1 << 20     // bytes that may wait to be sent
 )
@@ -31,7 +32,11 @@ func (s *Session) Send(ctx context.Context, topic string, data []byte) error {
 	if len(data) > maxPayload {
 		return fmt.Errorf("send: %d bytes, %d is the most", len(data), maxPayload)
 	}
-	b, err := proto.Marshal(&lksig.DataPacket{Value: &lksig.DataPacket_User{User: &lksig.UserPacket{Payload: data, Topic: &topic}}})
+	return s.sendPacket(ctx, &lksig.DataPacket{Value: &lksig.DataPacket_User{User: &lksig.UserPacket{Payload: data, Topic: &topic}}})
+}
+
+func (s *Session) sendPacket(ctx context.Context, p *lksig.DataPacket) error {
+	b, err := proto.Marshal(p)
 	if err != nil {
 		return err
 	}
@@ -76,6 +81,9 @@ func (s *Session) makeChannel(d *dataChannel) error {
 
 // onDataChannel listens on a data channel of either side.
 func (s *Session) onDataChannel(dc *pion.DataChannel) {
+	if l := dc.Label(); l != reliable && l != lossy {
+		return // what else a server forwards are a participant's own bytes: it could put any sender into them
+	}
 	dc.OnMessage(func(m pion.DataChannelMessage) {
 		if e, ok := parseData(m.Data); ok {
 			s.events.put(e)
@@ -84,6 +92,10 @@ func (s *Session) onDataChannel(dc *pion.DataChannel) {
 }
 
 // parseData reads a data packet. What is not for us is not an error: chat, transcriptions and the like travel the same way.
+//
+// Who sent it is what LiveKit wrote into the packet, whatever the sender had written there: the identity and SID of a participant; the SID alone of a hidden
+// one; neither where the server sent it by itself. A LiveKit from before these fields would pass a sender's own words on. It wrote into the user
+// packet alone, so a packet in which the two differ is not taken.
 func parseData(b []byte) (bridge.SessionEvent, bool) {
 	var p lksig.DataPacket
 	if proto.Unmarshal(b, &p) != nil {
@@ -93,6 +105,8 @@ func parseData(b []byte) (bridge.SessionEvent, bool) {
 		SID: p.GetParticipantSid(), Identity: p.GetParticipantIdentity(),
 	}}
 	switch {
+	case p.GetUser() != nil && p.GetUser().GetParticipantIdentity() != "" && p.GetUser().GetParticipantIdentity() != p.GetParticipantIdentity():
+		return bridge.SessionEvent{}, false
 	case p.GetUser() != nil:
 		e.Topic, e.Data = p.GetUser().GetTopic(), p.GetUser().GetPayload()
 	case len(p.GetSipDtmf().GetDigit()) == 1:

@@ -28,6 +28,8 @@ func (s *Session) handle(ctx context.Context, l *link, m *lksig.SignalResponse) 
 		s.onMute(m.Mute)
 	case *lksig.SignalResponse_SpeakersChanged:
 		s.onSpeakers(m.SpeakersChanged.GetSpeakers())
+	case *lksig.SignalResponse_RoomUpdate:
+		s.onRoom(m.RoomUpdate.GetRoom())
 	case *lksig.SignalResponse_RequestResponse:
 		s.onRequestResponse(m.RequestResponse)
 	case *lksig.SignalResponse_Leave:

@@ -34,6 +34,10 @@ func (s *Session) settle(l *link, j *lksig.JoinResponse) error {
 		}
 	}
 	clear(s.speakers)
+	if s.self == nil {
+		s.recording = j.GetRoom().GetActiveRecording() // an answer of Join, and no event
+	}
+	s.takeRecording(j.GetRoom())
 	s.takeSelf(j.GetParticipant())
 	for identity, old := range before {
 		now := s.room[identity]
@@ -193,6 +197,7 @@ func participant(p *lksig.ParticipantInfo) bridge.Participant {
 			p.GetKind() == lksig.ParticipantInfo_AGENT || p.GetKind() == lksig.ParticipantInfo_EGRESS,
 		CanPublish: perm.GetCanPublish() &&
 			(len(perm.GetCanPublishSources()) == 0 || slices.Contains(perm.GetCanPublishSources(), lksig.TrackSource_MICROPHONE)),
+		MayChangeSelf: perm.GetCanUpdateMetadata(),
 	}
 	for k, v := range p.GetAttributes() {
 		if b.Attributes == nil {

@@ -33,24 +33,25 @@ type Session struct {
 	subscriber *subscriber
 	timing     timing
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and made anew whenever something below changes
-	join     bridge.Join   // name, attributes and permissions as the room has them now
-	link     *link         // nil while the SFU is away
-	whole    bool          // signalling and media are up
-	joined   bool          // whole has been true
-	sid      string
-	self     *lksig.ParticipantInfo
-	room     map[string]*lksig.ParticipantInfo // others, by identity
-	gone     []*lksig.ParticipantInfo          // left while we were away
-	silent   bool                              // joining anew: who is there is told when all is back
-	speakers map[string]float32                // by participant SID
-	track    *Track
-	wanted   map[string]*subscription // by track SID
-	answers  map[uint32]error         // of requests that were answered; nil: accepted
-	asked    map[uint32]bool          // requests that wait for an answer
-	request  uint32
-	channel  *dataChannel
+	mu        sync.Mutex
+	changed   chan struct{} // closed and made anew whenever something below changes
+	join      bridge.Join   // name, attributes and permissions as the room has them now
+	link      *link         // nil while the SFU is away
+	whole     bool          // signalling and media are up
+	joined    bool          // whole has been true
+	sid       string
+	self      *lksig.ParticipantInfo
+	recording bool                              // somebody records the room
+	room      map[string]*lksig.ParticipantInfo // others, by identity
+	gone      []*lksig.ParticipantInfo          // left while we were away
+	silent    bool                              // joining anew: who is there is told when all is back
+	speakers  map[string]float32                // by participant SID
+	track     *Track
+	wanted    map[string]*subscription // by track SID
+	answers   map[uint32]error         // of requests that were answered; nil: accepted
+	asked     map[uint32]bool          // requests that wait for an answer
+	request   uint32
+	channel   *dataChannel
 }
 
 // Join implements bridge.SFU. The context bounds the joining only. Errors wrap bridge.ErrSFU, or bridge.ErrDraining after Close.

@@ -949,6 +949,82 @@ func (x *UpdateParticipantRequest) GetAttributes() map[string]string {
 	return nil
 }
 
+type SendDataRequest struct {
+	state                 protoimpl.MessageState `protogen:"open.v1"`
+	Room                  string                 `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	Data                  []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Kind                  DataKind               `protobuf:"varint,3,opt,name=kind,proto3,enum=lksig.DataKind" json:"kind,omitempty"`
+	Topic                 *string                `protobuf:"bytes,5,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
+	DestinationIdentities []string               `protobuf:"bytes,6,rep,name=destination_identities,json=destinationIdentities,proto3" json:"destination_identities,omitempty"` // none: everybody
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *SendDataRequest) Reset() {
+	*x = SendDataRequest{}
+	mi := &file_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendDataRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendDataRequest) ProtoMessage() {}
+
+func (x *SendDataRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendDataRequest.ProtoReflect.Descriptor instead.
+func (*SendDataRequest) Descriptor() ([]byte, []int) {
+	return file_api_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SendDataRequest) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *SendDataRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *SendDataRequest) GetKind() DataKind {
+	if x != nil {
+		return x.Kind
+	}
+	return DataKind_RELIABLE
+}
+
+func (x *SendDataRequest) GetTopic() string {
+	if x != nil && x.Topic != nil {
+		return *x.Topic
+	}
+	return ""
+}
+
+func (x *SendDataRequest) GetDestinationIdentities() []string {
+	if x != nil {
+		return x.DestinationIdentities
+	}
+	return nil
+}
+
 var File_api_proto protoreflect.FileDescriptor
 
 const file_api_proto_rawDesc = "" +
@@ -1012,7 +1088,14 @@ const file_api_proto_rawDesc = "" +
 	"attributes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B!Z\x1fpasserelle/webrtc/livekit/lksigb\x06proto3"
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x01\n" +
+	"\x0fSendDataRequest\x12\x12\n" +
+	"\x04room\x18\x01 \x01(\tR\x04room\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12#\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x0f.lksig.DataKindR\x04kind\x12\x19\n" +
+	"\x05topic\x18\x05 \x01(\tH\x00R\x05topic\x88\x01\x01\x125\n" +
+	"\x16destination_identities\x18\x06 \x03(\tR\x15destinationIdentitiesB\b\n" +
+	"\x06_topicB!Z\x1fpasserelle/webrtc/livekit/lksigb\x06proto3"
 
 var (
 	file_api_proto_rawDescOnce sync.Once
@@ -1026,7 +1109,7 @@ func file_api_proto_rawDescGZIP() []byte {
 	return file_api_proto_rawDescData
 }
 
-var file_api_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_api_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_api_proto_goTypes = []any{
 	(*Empty)(nil),                        // 0: lksig.Empty
 	(*Pagination)(nil),                   // 1: lksig.Pagination
@@ -1046,10 +1129,12 @@ var file_api_proto_goTypes = []any{
 	(*RoomParticipantIdentity)(nil),      // 15: lksig.RoomParticipantIdentity
 	(*MuteRoomTrackRequest)(nil),         // 16: lksig.MuteRoomTrackRequest
 	(*UpdateParticipantRequest)(nil),     // 17: lksig.UpdateParticipantRequest
-	nil,                                  // 18: lksig.UpdateParticipantRequest.AttributesEntry
-	(*Room)(nil),                         // 19: lksig.Room
-	(*ParticipantInfo)(nil),              // 20: lksig.ParticipantInfo
-	(*ParticipantPermission)(nil),        // 21: lksig.ParticipantPermission
+	(*SendDataRequest)(nil),              // 18: lksig.SendDataRequest
+	nil,                                  // 19: lksig.UpdateParticipantRequest.AttributesEntry
+	(*Room)(nil),                         // 20: lksig.Room
+	(*ParticipantInfo)(nil),              // 21: lksig.ParticipantInfo
+	(*ParticipantPermission)(nil),        // 22: lksig.ParticipantPermission
+	(DataKind)(0),                        // 23: lksig.DataKind
 }
 var file_api_proto_depIdxs = []int32{
 	2,  // 0: lksig.SIPDispatchRule.dispatch_rule_direct:type_name -> lksig.SIPDispatchRuleDirect
@@ -1057,15 +1142,16 @@ var file_api_proto_depIdxs = []int32{
 	3,  // 2: lksig.CreateSIPDispatchRuleRequest.rule:type_name -> lksig.SIPDispatchRule
 	1,  // 3: lksig.ListSIPDispatchRuleRequest.page:type_name -> lksig.Pagination
 	4,  // 4: lksig.ListSIPDispatchRuleResponse.items:type_name -> lksig.SIPDispatchRuleInfo
-	19, // 5: lksig.ListRoomsResponse.rooms:type_name -> lksig.Room
-	20, // 6: lksig.ListParticipantsResponse.participants:type_name -> lksig.ParticipantInfo
-	21, // 7: lksig.UpdateParticipantRequest.permission:type_name -> lksig.ParticipantPermission
-	18, // 8: lksig.UpdateParticipantRequest.attributes:type_name -> lksig.UpdateParticipantRequest.AttributesEntry
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	20, // 5: lksig.ListRoomsResponse.rooms:type_name -> lksig.Room
+	21, // 6: lksig.ListParticipantsResponse.participants:type_name -> lksig.ParticipantInfo
+	22, // 7: lksig.UpdateParticipantRequest.permission:type_name -> lksig.ParticipantPermission
+	19, // 8: lksig.UpdateParticipantRequest.attributes:type_name -> lksig.UpdateParticipantRequest.AttributesEntry
+	23, // 9: lksig.SendDataRequest.kind:type_name -> lksig.DataKind
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_api_proto_init() }
@@ -1077,13 +1163,14 @@ func file_api_proto_init() {
 	file_api_proto_msgTypes[3].OneofWrappers = []any{
 		(*SIPDispatchRule_DispatchRuleDirect)(nil),
 	}
+	file_api_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_proto_rawDesc), len(file_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

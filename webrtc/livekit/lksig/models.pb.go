@@ -267,6 +267,52 @@ func (DisconnectReason) EnumDescriptor() ([]byte, []int) {
 	return file_models_proto_rawDescGZIP(), []int{3}
 }
 
+type DataKind int32
+
+const (
+	DataKind_RELIABLE DataKind = 0
+	DataKind_LOSSY    DataKind = 1
+)
+
+// Enum value maps for DataKind.
+var (
+	DataKind_name = map[int32]string{
+		0: "RELIABLE",
+		1: "LOSSY",
+	}
+	DataKind_value = map[string]int32{
+		"RELIABLE": 0,
+		"LOSSY":    1,
+	}
+)
+
+func (x DataKind) Enum() *DataKind {
+	p := new(DataKind)
+	*p = x
+	return p
+}
+
+func (x DataKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DataKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_models_proto_enumTypes[4].Descriptor()
+}
+
+func (DataKind) Type() protoreflect.EnumType {
+	return &file_models_proto_enumTypes[4]
+}
+
+func (x DataKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DataKind.Descriptor instead.
+func (DataKind) EnumDescriptor() ([]byte, []int) {
+	return file_models_proto_rawDescGZIP(), []int{4}
+}
+
 type ParticipantInfo_State int32
 
 const (
@@ -303,11 +349,11 @@ func (x ParticipantInfo_State) String() string {
 }
 
 func (ParticipantInfo_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[4].Descriptor()
+	return file_models_proto_enumTypes[5].Descriptor()
 }
 
 func (ParticipantInfo_State) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[4]
+	return &file_models_proto_enumTypes[5]
 }
 
 func (x ParticipantInfo_State) Number() protoreflect.EnumNumber {
@@ -358,11 +404,11 @@ func (x ParticipantInfo_Kind) String() string {
 }
 
 func (ParticipantInfo_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[5].Descriptor()
+	return file_models_proto_enumTypes[6].Descriptor()
 }
 
 func (ParticipantInfo_Kind) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[5]
+	return &file_models_proto_enumTypes[6]
 }
 
 func (x ParticipantInfo_Kind) Number() protoreflect.EnumNumber {
@@ -379,6 +425,7 @@ type Room struct {
 	Sid             string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	Name            string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	NumParticipants uint32                 `protobuf:"varint,9,opt,name=num_participants,json=numParticipants,proto3" json:"num_participants,omitempty"`
+	ActiveRecording bool                   `protobuf:"varint,10,opt,name=active_recording,json=activeRecording,proto3" json:"active_recording,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -432,6 +479,13 @@ func (x *Room) GetNumParticipants() uint32 {
 		return x.NumParticipants
 	}
 	return 0
+}
+
+func (x *Room) GetActiveRecording() bool {
+	if x != nil {
+		return x.ActiveRecording
+	}
+	return false
 }
 
 type ServerInfo struct {
@@ -961,11 +1015,12 @@ func (*DataPacket_User) isDataPacket_Value() {}
 func (*DataPacket_SipDtmf) isDataPacket_Value() {}
 
 type UserPacket struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Payload       []byte                 `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
-	Topic         *string                `protobuf:"bytes,4,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Payload             []byte                 `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`
+	Topic               *string                `protobuf:"bytes,4,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
+	ParticipantIdentity string                 `protobuf:"bytes,5,opt,name=participant_identity,json=participantIdentity,proto3" json:"participant_identity,omitempty"` // of the sender, once more
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *UserPacket) Reset() {
@@ -1008,6 +1063,13 @@ func (x *UserPacket) GetPayload() []byte {
 func (x *UserPacket) GetTopic() string {
 	if x != nil && x.Topic != nil {
 		return *x.Topic
+	}
+	return ""
+}
+
+func (x *UserPacket) GetParticipantIdentity() string {
+	if x != nil {
+		return x.ParticipantIdentity
 	}
 	return ""
 }
@@ -1068,11 +1130,13 @@ var File_models_proto protoreflect.FileDescriptor
 
 const file_models_proto_rawDesc = "" +
 	"\n" +
-	"\fmodels.proto\x12\x05lksig\"W\n" +
+	"\fmodels.proto\x12\x05lksig\"\x82\x01\n" +
 	"\x04Room\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12)\n" +
-	"\x10num_participants\x18\t \x01(\rR\x0fnumParticipants\"W\n" +
+	"\x10num_participants\x18\t \x01(\rR\x0fnumParticipants\x12)\n" +
+	"\x10active_recording\x18\n" +
+	" \x01(\bR\x0factiveRecording\"W\n" +
 	"\n" +
 	"ServerInfo\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -1142,11 +1206,12 @@ const file_models_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\v2\x11.lksig.UserPacketH\x00R\x04user\x12+\n" +
 	"\bsip_dtmf\x18\x06 \x01(\v2\x0e.lksig.SipDTMFH\x00R\asipDtmf\x12'\n" +
 	"\x0fparticipant_sid\x18\x11 \x01(\tR\x0eparticipantSidB\a\n" +
-	"\x05value\"K\n" +
+	"\x05value\"~\n" +
 	"\n" +
 	"UserPacket\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x19\n" +
-	"\x05topic\x18\x04 \x01(\tH\x00R\x05topic\x88\x01\x01B\b\n" +
+	"\x05topic\x18\x04 \x01(\tH\x00R\x05topic\x88\x01\x01\x121\n" +
+	"\x14participant_identity\x18\x05 \x01(\tR\x13participantIdentityB\b\n" +
 	"\x06_topic\"3\n" +
 	"\aSipDTMF\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\rR\x04code\x12\x14\n" +
@@ -1185,7 +1250,10 @@ const file_models_proto_rawDesc = "" +
 	"\rUSER_REJECTED\x10\f\x12\x15\n" +
 	"\x11SIP_TRUNK_FAILURE\x10\r\x12\x16\n" +
 	"\x12CONNECTION_TIMEOUT\x10\x0e\x12\x11\n" +
-	"\rMEDIA_FAILURE\x10\x0fB!Z\x1fpasserelle/webrtc/livekit/lksigb\x06proto3"
+	"\rMEDIA_FAILURE\x10\x0f*#\n" +
+	"\bDataKind\x12\f\n" +
+	"\bRELIABLE\x10\x00\x12\t\n" +
+	"\x05LOSSY\x10\x01B!Z\x1fpasserelle/webrtc/livekit/lksigb\x06proto3"
 
 var (
 	file_models_proto_rawDescOnce sync.Once
@@ -1199,37 +1267,38 @@ func file_models_proto_rawDescGZIP() []byte {
 	return file_models_proto_rawDescData
 }
 
-var file_models_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_models_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
 var file_models_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_models_proto_goTypes = []any{
 	(TrackType)(0),                // 0: lksig.TrackType
 	(TrackSource)(0),              // 1: lksig.TrackSource
 	(ConnectionQuality)(0),        // 2: lksig.ConnectionQuality
 	(DisconnectReason)(0),         // 3: lksig.DisconnectReason
-	(ParticipantInfo_State)(0),    // 4: lksig.ParticipantInfo.State
-	(ParticipantInfo_Kind)(0),     // 5: lksig.ParticipantInfo.Kind
-	(*Room)(nil),                  // 6: lksig.Room
-	(*ServerInfo)(nil),            // 7: lksig.ServerInfo
-	(*ParticipantPermission)(nil), // 8: lksig.ParticipantPermission
-	(*ParticipantInfo)(nil),       // 9: lksig.ParticipantInfo
-	(*TrackInfo)(nil),             // 10: lksig.TrackInfo
-	(*SpeakerInfo)(nil),           // 11: lksig.SpeakerInfo
-	(*DataPacket)(nil),            // 12: lksig.DataPacket
-	(*UserPacket)(nil),            // 13: lksig.UserPacket
-	(*SipDTMF)(nil),               // 14: lksig.SipDTMF
-	nil,                           // 15: lksig.ParticipantInfo.AttributesEntry
+	(DataKind)(0),                 // 4: lksig.DataKind
+	(ParticipantInfo_State)(0),    // 5: lksig.ParticipantInfo.State
+	(ParticipantInfo_Kind)(0),     // 6: lksig.ParticipantInfo.Kind
+	(*Room)(nil),                  // 7: lksig.Room
+	(*ServerInfo)(nil),            // 8: lksig.ServerInfo
+	(*ParticipantPermission)(nil), // 9: lksig.ParticipantPermission
+	(*ParticipantInfo)(nil),       // 10: lksig.ParticipantInfo
+	(*TrackInfo)(nil),             // 11: lksig.TrackInfo
+	(*SpeakerInfo)(nil),           // 12: lksig.SpeakerInfo
+	(*DataPacket)(nil),            // 13: lksig.DataPacket
+	(*UserPacket)(nil),            // 14: lksig.UserPacket
+	(*SipDTMF)(nil),               // 15: lksig.SipDTMF
+	nil,                           // 16: lksig.ParticipantInfo.AttributesEntry
 }
 var file_models_proto_depIdxs = []int32{
 	1,  // 0: lksig.ParticipantPermission.can_publish_sources:type_name -> lksig.TrackSource
-	4,  // 1: lksig.ParticipantInfo.state:type_name -> lksig.ParticipantInfo.State
-	10, // 2: lksig.ParticipantInfo.tracks:type_name -> lksig.TrackInfo
-	8,  // 3: lksig.ParticipantInfo.permission:type_name -> lksig.ParticipantPermission
-	5,  // 4: lksig.ParticipantInfo.kind:type_name -> lksig.ParticipantInfo.Kind
-	15, // 5: lksig.ParticipantInfo.attributes:type_name -> lksig.ParticipantInfo.AttributesEntry
+	5,  // 1: lksig.ParticipantInfo.state:type_name -> lksig.ParticipantInfo.State
+	11, // 2: lksig.ParticipantInfo.tracks:type_name -> lksig.TrackInfo
+	9,  // 3: lksig.ParticipantInfo.permission:type_name -> lksig.ParticipantPermission
+	6,  // 4: lksig.ParticipantInfo.kind:type_name -> lksig.ParticipantInfo.Kind
+	16, // 5: lksig.ParticipantInfo.attributes:type_name -> lksig.ParticipantInfo.AttributesEntry
 	0,  // 6: lksig.TrackInfo.type:type_name -> lksig.TrackType
 	1,  // 7: lksig.TrackInfo.source:type_name -> lksig.TrackSource
-	13, // 8: lksig.DataPacket.user:type_name -> lksig.UserPacket
-	14, // 9: lksig.DataPacket.sip_dtmf:type_name -> lksig.SipDTMF
+	14, // 8: lksig.DataPacket.user:type_name -> lksig.UserPacket
+	15, // 9: lksig.DataPacket.sip_dtmf:type_name -> lksig.SipDTMF
 	10, // [10:10] is the sub-list for method output_type
 	10, // [10:10] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
@@ -1252,7 +1321,7 @@ func file_models_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_models_proto_rawDesc), len(file_models_proto_rawDesc)),
-			NumEnums:      6,
+			NumEnums:      7,
 			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
