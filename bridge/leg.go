@@ -68,10 +68,12 @@ type EventKind int
 
 // The events of a leg.
 const (
-	Digit   EventKind = iota + 1 // Event.Digit was pressed
-	Hold                         // the far end wants to hear nothing, or again: Event.Held
-	Updated                      // Audio.Codec changed
-	Ended                        // the far end is gone: Event.Reason
+	Digit      EventKind = iota + 1 // Event.Digit was pressed
+	Hold                            // the far end wants to hear nothing, or again: Event.Held
+	Updated                         // Audio.Codec changed
+	Ended                           // the far end is gone: Event.Reason
+	Microphone                      // the far end wants its microphone closed, or open: Event.On
+	Hand                            // the far end wants its hand up, or down: Event.On
 )
 
 // Event is one thing that happened on a leg.
@@ -80,5 +82,6 @@ type Event struct {
 	Digit  byte   // 0-9 * # A-D
 	Way    string // how the digit came: "rtp", "info", "tone"
 	Held   bool
+	On     bool
 	Reason error
 }

@@ -34,6 +34,8 @@ var (
 	ErrLobbyTimeout = errors.New("no host let the caller in")
 	ErrIdle         = errors.New("nobody else was in the room any more")
 	ErrEnded        = errors.New("an operator ended the call")
+	ErrLinkRevoked  = errors.New("the link that the guest came by was taken back")
+	ErrLinkExpired  = errors.New("the link that the guest came by is over")
 	ErrStopped      = errors.New("the node was stopped at once")
 	ErrInternal     = errors.New("internal error")
 )
@@ -102,6 +104,8 @@ func Label(reason error) string {
 		{ErrLobbyTimeout, "lobby_timeout"},
 		{ErrIdle, "idle"},
 		{ErrEnded, "ended"},
+		{ErrLinkRevoked, "link_revoked"},
+		{ErrLinkExpired, "link_expired"},
 		{ErrStopped, "stopped"},
 	} {
 		if errors.Is(reason, l.err) {

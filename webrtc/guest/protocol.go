@@ -14,7 +14,7 @@ const (
 	maxTracks   = 32       // media sections of an offer
 	maxTiles    = 25       // tiles of a layout
 	maxName     = 60       // characters of a name
-	maxSide     = 4320     // pixels of a tile's side
+	maxHeight   = 4320     // pixels of a tile
 	maxMessages = 40       // messages a second, after a burst of twice as many
 )
 
@@ -92,18 +92,14 @@ type track struct {
 
 // tileWish is what one tile should show.
 type tileWish struct {
-	Mid    string `json:"mid"`
-	Show   string `json:"show"`   // "auto", "speaker", "screen", or the id of somebody
-	Width  int    `json:"width"`  // pixels of the screen, 0: of no matter
-	Height int    `json:"height"` //
+	Mid string `json:"mid"`
+	// Seat is whom to show. 0 leaves it to the gateway: shared screens first, then who speaks, then who spoke before; no two such tiles show the same.
+	Seat uint32 `json:"seat"`
+	// Source is "camera" or "screen". Empty, with a seat: the screen if there is one, else the camera. Without a seat, "camera" leaves shared screens
+	// out and "screen" leaves all else out.
+	Source string `json:"source"`
+	Height int    `json:"height"` // pixels of the display; 0: nothing for now
 }
-
-// What a tile can be wished to show besides one person.
-const (
-	showAuto    = "auto"    // who spoke last and is on no other tile
-	showSpeaker = "speaker" // who speaks, or spoke last
-	showScreen  = "screen"  // the shared screen; nothing while there is none
-)
 
 // State is how far a guest has come, as the page is told.
 type State string
@@ -144,15 +140,19 @@ type (
 	tiles struct {
 		Tiles []tile `json:"tiles"`
 	}
-	// people says who is there, as far as the rule lets the guest know: "people".
+	// people says who else is there, as far as the rule lets the guest know: "people".
 	people struct {
-		Count  int      `json:"count"`            // 0: not to be known
-		People []person `json:"people,omitempty"` // nothing: not to be known
+		Count  int      `json:"count"`            // with the guest; 0: not to be known
+		People []person `json:"people,omitempty"` // the others, in the order of their coming; nothing: not to be known
 	}
-	// speakers says who is heard, loudest first, by their ids on tiles and in people: "speakers".
+	// speakers says who of the others is heard, the loudest first, by their seats: "speakers". It comes only where people has them.
 	speakers struct {
-		IDs []string `json:"ids"`
-		Own bool     `json:"own"` // the room hears this guest
+		Seats []uint32 `json:"seats"`
+	}
+	// sending says what becomes of what the page sends: "sending".
+	sending struct {
+		Camera sendingState `json:"camera"`
+		Screen sendingState `json:"screen"`
 	}
 	// microphoneState tells what the room has of the guest's microphone: "microphone".
 	microphoneState struct {
@@ -193,7 +193,7 @@ type Terms struct {
 	Audio    string      `json:"audio"`            // none, send, receive, both: seen from the guest
 	Video    string      `json:"video"`            // likewise
 	Content  string      `json:"content"`          // likewise: shared screens
-	Names    bool        `json:"names"`            // tiles and people have names
+	Names    bool        `json:"names"`            // the guest learns who is there
 	Until    time.Time   `json:"until,omitzero"`   // the link ends then, and so does the call
 	Servers  []iceServer `json:"ice_servers"`      // for RTCPeerConnection: our own TURN server, or nothing
 	Language string      `json:"language"`         // to begin with where the browser's is none of ours
@@ -206,24 +206,33 @@ type iceServer struct {
 	Credential string   `json:"credential,omitempty"`
 }
 
-// tile is what one tile shows.
-type tile struct {
-	Mid    string `json:"mid"`
-	ID     string `json:"id,omitempty"`   // of somebody; empty: nobody
-	Name   string `json:"name,omitempty"` // empty: not to be known
-	Screen bool   `json:"screen,omitempty"`
-	Paused bool   `json:"paused,omitempty"` // there is a picture, and the line is too slow for it
+// sendingState is how it stands with the camera, or with a shared screen.
+type sendingState struct {
+	Allowed bool `json:"allowed"` // by the rule and the room
+	Live    bool `json:"live"`    // the room has it
+	// Wanted tells for each simulcast layer, from small to large, whether anybody watches it: the others need not be sent.
+	Wanted [3]bool `json:"wanted"`
 }
 
-// person is somebody in the room.
+// tile is what one tile shows.
+type tile struct {
+	Mid      string `json:"mid"`
+	Seat     uint32 `json:"seat,omitempty"`   // 0: nobody, or not to be known
+	Source   string `json:"source,omitempty"` // "camera", "screen"; empty: nothing is shown
+	Speaking bool   `json:"speaking,omitempty"`
+	Width    int    `json:"width,omitempty"`   // of the whole picture as its sender announced it; 0: not known
+	Height   int    `json:"height,omitempty"`  //
+	Waiting  bool   `json:"waiting,omitempty"` // for bandwidth, or for the first picture: what is seen is old or black
+	Unfit    bool   `json:"unfit,omitempty"`   // there is a picture, in a format that the browser did not offer
+}
+
+// person is somebody else in the room.
 type person struct {
-	ID     string `json:"id"`
+	Seat   uint32 `json:"seat"` // not used again in the room
 	Name   string `json:"name"`
-	Self   bool   `json:"self,omitempty"`
-	Host   bool   `json:"host,omitempty"`
 	Muted  bool   `json:"muted,omitempty"`
-	Camera bool   `json:"camera,omitempty"`
-	Screen bool   `json:"screen,omitempty"`
+	Camera bool   `json:"camera,omitempty"` // can be shown
+	Screen bool   `json:"screen,omitempty"` // can be shown
 	Hand   bool   `json:"hand,omitempty"`
 	Phone  bool   `json:"phone,omitempty"`
 }
