@@ -53,6 +53,30 @@ const (
 	RoomEnded       Name = "room_ended"
 	Draining        Name = "draining"
 	MaxDurationSoon Name = "max_duration_soon"
+
+	RefusedRules Name = "refused_rules" // this call is not allowed
+	RefusedBusy  Name = "refused_busy"  // there are as many calls as there may be
+
+	LobbyWait     Name = "lobby_wait" // a host must let the caller in
+	LobbyAdmitted Name = "lobby_admitted"
+	LobbyRefused  Name = "lobby_refused"
+	LobbyTimeout  Name = "lobby_timeout"
+
+	RecordingStarted Name = "recording_started"
+	RecordingStopped Name = "recording_stopped"
+	RecordingMuted   Name = "recording_muted" // the microphone is closed while the meeting is recorded
+
+	KeyNotAllowed Name = "key_not_allowed"
+	ListenOnly    Name = "listen_only" // the caller hears and is not heard
+	SpeakOnly     Name = "speak_only"  // the caller is heard and does not hear
+
+	RulesChangedEnd    Name = "rules_changed_end"
+	RulesChangedNarrow Name = "rules_changed_narrow"
+	Moved              Name = "moved" // into another room
+	IdleEnd            Name = "idle_end"
+
+	ForeignNoticeCaller Name = "foreign_notice_caller" // for rules: to a foreign caller
+	ForeignNoticeRoom   Name = "foreign_notice_room"   // for rules: to the room that they enter
 )
 
 // Names lists the prompts that every language has.
