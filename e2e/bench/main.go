@@ -51,6 +51,7 @@ func run() error {
 		pprof   = f.Bool("pprof", false, "write CPU profiles of the gateway, of the measured time only, into .build/bench")
 		most    = f.Int("max-calls", 2400, "calls at most")
 		name    = f.String("only", "", "of the calls, only what has this in its name")
+		window  = f.Duration("window", 0, "how long each measurement lasts; 0: 4s, or 2s when quick")
 		output  = f.String("output", "docs/performance.md", "file for the report, from the source tree's root; empty: none")
 		program = f.String("gateway", "bin/passerelle", "the gateway's program")
 	)
@@ -69,6 +70,9 @@ func run() error {
 	}
 	if *quick {
 		b.measure = 2 * time.Second
+	}
+	if *window > 0 {
+		b.measure = *window
 	}
 	if _, err := os.Stat(b.gateway); err != nil {
 		return fmt.Errorf("%w: run it with make bench", err)
