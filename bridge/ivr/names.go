@@ -23,6 +23,20 @@ const (
 	RefusedE2EE          Name = "refused_e2ee"       // the room is end-to-end encrypted
 	RefusedEncryption    Name = "refused_encryption" // the room wants encrypted calls, and this one is not
 
+	RefusedRules       Name = "refused_rules"
+	RefusedBusy        Name = "refused_busy"
+	RefusedUnavailable Name = "refused_unavailable" // who decides about calls does not answer now
+
+	LobbyWait     Name = "lobby_wait" // WaitingMusic follows
+	LobbyAdmitted Name = "lobby_admitted"
+	LobbyRefused  Name = "lobby_refused"
+	LobbyTimeout  Name = "lobby_timeout"
+
+	ForeignNoticeCaller Name = "foreign_notice_caller" // to who calls from outside the sovereign side
+	ForeignNoticeRoom   Name = "foreign_notice_room"   // to the room that they enter
+	ListenOnly          Name = "listen_only"
+	SpeakOnly           Name = "speak_only"
+
 	Joined      Name = "joined"
 	Alone       Name = "alone"
 	CountOne    Name = "count_one"
@@ -44,8 +58,13 @@ const (
 	VolumeMax  Name = "volume_max"
 	VolumeMin  Name = "volume_min"
 
-	KeysHelp Name = "keys_help"
-	KeysHint Name = "keys_hint" // this key does nothing, there is help
+	KeysHelp      Name = "keys_help"
+	KeysHint      Name = "keys_hint"       // this key does nothing, there is help
+	KeyNotAllowed Name = "key_not_allowed" // the key is known, and not granted to this call
+
+	RecordingStarted Name = "recording_started"
+	RecordingStopped Name = "recording_stopped"
+	RecordingMuted   Name = "recording_muted" // instead of RecordingStarted, where the call may not be recorded
 
 	LineInterrupted Name = "line_interrupted"
 	LineRestored    Name = "line_restored"
@@ -53,30 +72,11 @@ const (
 	RoomEnded       Name = "room_ended"
 	Draining        Name = "draining"
 	MaxDurationSoon Name = "max_duration_soon"
-
-	RefusedRules Name = "refused_rules" // this call is not allowed
-	RefusedBusy  Name = "refused_busy"  // there are as many calls as there may be
-
-	LobbyWait     Name = "lobby_wait" // a host must let the caller in
-	LobbyAdmitted Name = "lobby_admitted"
-	LobbyRefused  Name = "lobby_refused"
-	LobbyTimeout  Name = "lobby_timeout"
-
-	RecordingStarted Name = "recording_started"
-	RecordingStopped Name = "recording_stopped"
-	RecordingMuted   Name = "recording_muted" // the microphone is closed while the meeting is recorded
-
-	KeyNotAllowed Name = "key_not_allowed"
-	ListenOnly    Name = "listen_only" // the caller hears and is not heard
-	SpeakOnly     Name = "speak_only"  // the caller is heard and does not hear
+	IdleEnd         Name = "idle_end" // nobody else was there for too long
+	Moved           Name = "moved"
 
 	RulesChangedEnd    Name = "rules_changed_end"
 	RulesChangedNarrow Name = "rules_changed_narrow"
-	Moved              Name = "moved" // into another room
-	IdleEnd            Name = "idle_end"
-
-	ForeignNoticeCaller Name = "foreign_notice_caller" // for rules: to a foreign caller
-	ForeignNoticeRoom   Name = "foreign_notice_room"   // for rules: to the room that they enter
 )
 
 // Names lists the prompts that every language has.
@@ -85,11 +85,16 @@ func Names() []Name {
 		Welcome, ChooseLanguage,
 		EnterPIN, NoInput, WrongPIN, LastTry, TooManyTries, Goodbye,
 		Connecting, DirectoryUnavailable, SFUUnavailable, RefusedE2EE, RefusedEncryption,
+		RefusedRules, RefusedBusy, RefusedUnavailable,
+		LobbyWait, LobbyAdmitted, LobbyRefused, LobbyTimeout,
+		ForeignNoticeCaller, ForeignNoticeRoom, ListenOnly, SpeakOnly,
 		Joined, Alone, CountOne, CountBefore, CountAfter,
 		Muted, Unmuted, MutedByHost, UnmuteNotAllowed, MayUnmute,
 		HandUp, HandDown, HandLoweredByHost,
 		VolumeUp, VolumeDown, VolumeMax, VolumeMin,
-		KeysHelp, KeysHint,
-		LineInterrupted, LineRestored, Removed, RoomEnded, Draining, MaxDurationSoon,
+		KeysHelp, KeysHint, KeyNotAllowed,
+		RecordingStarted, RecordingStopped, RecordingMuted,
+		LineInterrupted, LineRestored, Removed, RoomEnded, Draining, MaxDurationSoon, IdleEnd, Moved,
+		RulesChangedEnd, RulesChangedNarrow,
 	}
 }

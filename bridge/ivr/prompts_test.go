@@ -98,8 +98,8 @@ func TestBuiltIn(t *testing.T) {
 			}
 		}
 	}
-	if size > 8<<20 {
-		t.Errorf("the prompts take %d bytes, at most 8 MiB are wanted", size)
+	if size > 12<<20 {
+		t.Errorf("the prompts take %d bytes, at most 12 MiB are wanted", size)
 	}
 }
 
