@@ -101,7 +101,7 @@ func fromEnviron(environ []string) (file string, values koanf.Provider, err erro
 		case name == FileVariable:
 			file = text
 		case !ok:
-			problems = append(problems, fmt.Errorf("environment: %s: unknown variable%s", short(name), hint(name, known)))
+			problems = append(problems, fmt.Errorf("environment: %s: unknown variable%s", short(name), yamldoc.Hint(name, known)))
 		case f.typ == reflect.TypeFor[[]string]():
 			return f.name, parseList(text)
 		case f.typ.Kind() == reflect.Slice:

@@ -53,7 +53,7 @@ func (r *reader) section(n *yaml.Node, t reflect.Type, path string) map[string]a
 		key, value := n.Content[i], n.Content[i+1]
 		f := find(fields, key.Value)
 		if f == nil {
-			r.refuse(key, "", "%s: unknown key%s", join(path, short(key.Value)), hint(key.Value, names(fields)))
+			r.refuse(key, "", "%s: unknown key%s", join(path, short(key.Value)), yamldoc.Hint(key.Value, names(fields)))
 			continue
 		}
 		at := join(path, f.name)

@@ -19,8 +19,9 @@ const maxDepth = 32
 
 // Error is what is wrong with a document, and where.
 type Error struct {
-	Line int // from 1; 0: unknown
-	Text string
+	Line   int // from 1; 0: unknown
+	Column int // from 1; 0: unknown
+	Text   string
 }
 
 func (e *Error) Error() string {
@@ -70,10 +71,10 @@ func Parse(b []byte) (*yaml.Node, error) {
 // plain refuses what our files have no use for.
 func plain(n *yaml.Node, depth int) error {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		return &Error{n.Line, "anchors (&) and aliases (*) are not supported; put text that begins so in quotes"}
+		return &Error{n.Line, n.Column, "anchors (&) and aliases (*) are not supported; put text that begins so in quotes"}
 	}
 	if depth > maxDepth {
-		return &Error{n.Line, "nested too deeply"}
+		return &Error{n.Line, n.Column, "nested too deeply"}
 	}
 	for _, c := range n.Content {
 		if err := plain(c, depth+1); err != nil {

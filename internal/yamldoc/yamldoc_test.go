@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,31 @@ func TestParse(t *testing.T) {
 				t.Fatalf("the error repeats the file: %v", err)
 			}
 		})
+	}
+}
+
+func TestErrorTellsTheColumn(t *testing.T) {
+	_, err := Parse([]byte("a: 1\nb: [c, &d e]\n"))
+	var e *Error
+	if !errors.As(err, &e) || e.Line != 2 || e.Column != 8 {
+		t.Fatalf("got %+v", err)
+	}
+}
+
+func TestHint(t *testing.T) {
+	for _, c := range []struct {
+		unknown string
+		known   []string
+		want    string
+	}{
+		{"encrypton", []string{"codecs", "encryption"}, "; did you mean encryption?"},
+		{"x", []string{"codecs", "encryption"}, "; known here: codecs, encryption"},
+		{"unlike", strings.Split("abcdfghjkmopqrstvw", ""), ""},
+		{strings.Repeat("x", 1<<20), []string{"codecs"}, "; known here: codecs"},
+	} {
+		if got := Hint(c.unknown, c.known); got != c.want {
+			t.Errorf("%.10q: got %q, want %q", c.unknown, got, c.want)
+		}
 	}
 }
 
