@@ -31,7 +31,8 @@ type Prompts struct {
 }
 
 // Load reads the prompts of the given languages, the default one first. A recording dir/<language>/<name>.wav, mono or not, of any sample rate,
-// takes the place of the built-in one; a language that is not built in needs all of them. dir may be empty.
+// takes the place of the built-in one; a language that is not built in needs all of them. Notices of the admin's own (see IsNotice) come besides them,
+// and need to be there in all languages. dir may be empty.
 func Load(dir string, languages []string) (*Prompts, error) {
 	if len(languages) == 0 {
 		return nil, errors.New("prompts: no language")
@@ -56,6 +57,9 @@ func Load(dir string, languages []string) (*Prompts, error) {
 		if err := p.complete(dir, language); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.completeNotices(dir); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -103,8 +107,8 @@ func loadLanguage(dir, language string) (map[Name][]int16, error) {
 	}
 	for _, name := range own {
 		file := filepath.Join(dir, language, string(name)+".wav")
-		if !known(name) {
-			return nil, fmt.Errorf("prompt %s: no prompt is called %q", file, name)
+		if !known(name) && !IsNotice(name) {
+			return nil, fmt.Errorf("prompt %s: no prompt is called %q; notices of your own are called notice_…", file, name)
 		}
 		if clips[name], err = readClip(os.DirFS(dir), path.Join(language, string(name)+".wav")); err != nil {
 			return nil, fmt.Errorf("prompt %s: %w", file, err)

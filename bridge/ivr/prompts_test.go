@@ -16,6 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"passerelle/transcode"
+	"passerelle/transcode/g711"
+	"passerelle/transcode/resample"
+	keypad "passerelle/transcode/tone"
 	"passerelle/transcode/wav"
 )
 
@@ -202,6 +205,49 @@ func TestLoadOwn(t *testing.T) {
 	}
 }
 
+// Notices of an admin's own come besides what is built in, in all languages or not at all.
+func TestLoadNotices(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "fr/notice_ministry_2.wav", tone(t, 8000))
+	if _, err := Load(dir, []string{"fr", "en"}); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "en", "notice_ministry_2.wav")) {
+		t.Errorf("%v, want an error that names the file that lacks", err)
+	}
+	put(t, dir, "en/notice_ministry_2.wav", tone(t, 16000))
+	p, err := Load(dir, []string{"fr", "en"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range p.Languages() {
+		if got := seconds(p.Clip(l, "notice_ministry_2")); math.Abs(got-1) > 0.02 {
+			t.Errorf("%s: the notice takes %.2f s, want its second", l, got)
+		}
+	}
+	for name, want := range map[Name]bool{
+		"notice_ministry_2": true, ForeignNoticeCaller: true, ForeignNoticeRoom: true, "notice_other": false, "": false, "../en/welcome": false,
+	} {
+		if p.Has(name) != want {
+			t.Errorf("Has(%q) is %t", name, !want)
+		}
+	}
+	for i := range maxNotices {
+		put(t, dir, fmt.Sprintf("fr/notice_%d.wav", i), tone(t, 8000)[:200])
+	}
+	if _, err := Load(dir, []string{"fr"}); err == nil || !strings.Contains(err.Error(), "more than 64") {
+		t.Error("any number of notices is taken")
+	}
+}
+
+func TestIsNotice(t *testing.T) {
+	for name, want := range map[Name]bool{
+		"notice_a": true, Name("notice_" + strings.Repeat("x", 57)): true, Name("notice_" + strings.Repeat("x", 58)): false,
+		"notice_": false, "notice_A": false, "notice_é": false, "notice_a/b": false, "notice_a.wav": false, "a_notice_b": false, "notice_a\n": false,
+	} {
+		if IsNotice(name) != want {
+			t.Errorf("IsNotice(%q) is %t", name, !want)
+		}
+	}
+}
+
 // Another language is another directory.
 func TestLoadOther(t *testing.T) {
 	dir := t.TempDir()
@@ -282,6 +328,7 @@ func TestSounds(t *testing.T) {
 		"entry":     {EntryChime(), 400 * time.Millisecond, -32, -22},
 		"exit":      {ExitChime(), 400 * time.Millisecond, -32, -22},
 		"comfort":   {ComfortTone(), 6 * time.Second, -42, -38},
+		"music":     {WaitingMusic(), 16 * time.Second, -32, -29},
 		"reconnect": {ReconnectTone(), 2 * time.Second, -40, -30},
 		"key":       {KeyClick(), 20 * time.Millisecond, -34, -24},
 	} {
@@ -305,5 +352,43 @@ func TestSounds(t *testing.T) {
 	}
 	if slices.Equal(EntryChime(), ExitChime()) {
 		t.Error("coming and going sound the same")
+	}
+}
+
+// Who waits hears the music over G.711 as it was made, again and again, and no key is taken to be pressed where it comes back as an echo.
+func TestWaitingMusic(t *testing.T) {
+	pcm := WaitingMusic()
+	narrow, err := resample.Convert(slices.Concat(pcm, pcm), transcode.Rate, 8000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide, _ := dBFS(pcm)
+	if left, _ := dBFS(narrow); math.Abs(left-wide) > 0.3 {
+		t.Errorf("%.1f dBFS are left of %.1f: there is sound that a telephone does not carry", left, wide)
+	}
+	encoder, decoder, keys := g711.NewEncoder(g711.ALaw), g711.NewDecoder(g711.ALaw), keypad.NewDetector(8000)
+	var signal, noise float64
+	payload, heard := make([]byte, 160), make([]int16, 160)
+	for i := 0; i+160 <= len(narrow); i += 160 {
+		said := narrow[i : i+160]
+		if _, err := encoder.Encode(payload, said); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decoder.Decode(heard, payload); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range said {
+			signal += float64(v) * float64(v)
+			noise += float64(v-heard[k]) * float64(v-heard[k])
+		}
+		if digit, ok := keys.Detect(heard); ok {
+			t.Errorf("key %c in the music", digit)
+		}
+	}
+	if snr := 10 * math.Log10(signal/noise); snr < 25 {
+		t.Errorf("G.711 leaves %.1f dB between the music and its noise, want 25", snr)
+	}
+	if again := WaitingMusic(); &again[0] != &pcm[0] {
+		t.Error("it is made anew for each caller")
 	}
 }

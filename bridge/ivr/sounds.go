@@ -38,7 +38,8 @@ var (
 			note{0, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}},
 			note{220 * time.Millisecond, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}})
 	})
-	keyClick = sync.OnceValue(func() []int16 {
+	waitingMusic = sync.OnceValue(func() []int16 { return play(16*time.Second, music()...) })
+	keyClick     = sync.OnceValue(func() []int16 {
 		return play(20*time.Millisecond, note{0, 3 * time.Millisecond, 15 * time.Millisecond, -22, []float64{1000}})
 	})
 )
@@ -52,6 +53,32 @@ func ExitChime() []int16 { return exitChime() }
 // ComfortTone tells somebody who is alone that the line lives: a soft chord that swells and fades, -40 dBFS on average. It is played again and
 // again and begins as it ends, in silence.
 func ComfortTone() []int16 { return comfortTone() }
+
+// WaitingMusic is for who waits to be let in: 16 s of soft chords with single notes over them, about -30 dBFS, made here and owned by nobody. It is
+// played again and again and begins as it ends, in silence. All of it lies between 300 and 2700 Hz, where every telephone has its ears, and no two
+// notes are those of a key.
+func WaitingMusic() []int16 { return waitingMusic() }
+
+// music are four bars of four seconds: in each a chord that swells and fades, and its notes one by one, an octave higher.
+func music() []note {
+	const bar, beat = 4 * time.Second, 500 * time.Millisecond
+	var notes []note
+	for i, chord := range [...][4]float64{
+		{329.63, 392, 493.88, 523.25}, // C major 7
+		{329.63, 392, 493.88, 587.33}, // E minor 7
+		{329.63, 392, 440, 523.25},    // A minor 7
+		{329.63, 392, 493.88, 587.33}, // G 6
+	} {
+		start := time.Duration(i) * bar
+		notes = append(notes, note{start, bar / 2, bar / 2, -36, chord[:]})
+		for k, n := range [...]int{0, 2, 1, 3, 2, 1} { // two beats of rest: the last bar ends in silence, too
+			at, hz := start+time.Duration(k)*beat, 2*chord[n]
+			notes = append(notes, note{at, 15 * time.Millisecond, 1300 * time.Millisecond, -27, []float64{hz}})
+			notes = append(notes, note{at, 10 * time.Millisecond, 300 * time.Millisecond, -43, []float64{2 * hz}})
+		}
+	}
+	return notes
+}
 
 // ReconnectTone tells that the line is being restored: two soft notes, then a pause. It is played again and again.
 func ReconnectTone() []int16 { return reconnectTone() }
