@@ -18,11 +18,12 @@ import (
 // Chain asks several directories, one after the other.
 type Chain struct {
 	sources []bridge.Directory
+	visio   *Visio // nil: nobody says who enters without waiting
 	timeout time.Duration
 }
 
-// New makes the chain that the configuration describes: file, LiveKit, roomkit. One listing of rules and one request to roomkit may each take
-// a third of the time that a look-up has, so that one which hangs leaves time for the other.
+// New makes the chain that the configuration describes: file, LiveKit, roomkit. One listing of rules, one request to roomkit and one for the access
+// level may each take a third of the time that a look-up has, so that one which hangs leaves time for the others.
 func New(cfg configs.Directory, rules Rules, dial Dial, log *slog.Logger) (*Chain, error) {
 	var sources []bridge.Directory
 	if cfg.File != "" {
@@ -43,7 +44,14 @@ func New(cfg configs.Directory, rules Rules, dial Dial, log *slog.Logger) (*Chai
 			sources = append(sources, r)
 		}
 	}
-	return NewChain(cfg.Timeout, sources...), nil
+	c := NewChain(cfg.Timeout, sources...)
+	if cfg.Visio.URL != "" {
+		var err error
+		if c.visio, err = NewVisio(cfg.Visio, dial, cfg.Timeout/3, log); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 // NewChain asks the sources in their order and takes timeout at most.
@@ -52,7 +60,8 @@ func NewChain(timeout time.Duration, sources ...bridge.Directory) *Chain {
 }
 
 // Find answers with the first source that knows the PIN. It is unknown (bridge.ErrBadPIN) only if every source says so; where one could not
-// say and none knew it, the error is bridge.ErrDirectory, so that no caller is blamed for our trouble.
+// say and none knew it, the error is bridge.ErrDirectory, so that no caller is blamed for our trouble. Who enters without waiting is Visio's to say,
+// where it is asked: see Visio.Access.
 func (c *Chain) Find(ctx context.Context, pin string) (bridge.RoomRef, error) {
 	if !isPIN(pin) {
 		return bridge.RoomRef{}, bridge.ErrBadPIN
@@ -63,6 +72,9 @@ func (c *Chain) Find(ctx context.Context, pin string) (bridge.RoomRef, error) {
 	for _, s := range c.sources {
 		room, err := s.Find(ctx, pin)
 		if err == nil {
+			if c.visio != nil {
+				room.Access = c.visio.Access(ctx, room.Name)
+			}
 			return room, nil
 		}
 		if !errors.Is(err, bridge.ErrBadPIN) {

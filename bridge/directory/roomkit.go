@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,11 +21,11 @@ import (
 	"passerelle/bridge"
 	"passerelle/configs"
 	"passerelle/internal/egress"
-	"passerelle/internal/yamldoc"
+	"passerelle/internal/webclient"
 )
 
 // Dial opens a connection. Implemented by egress.Guard.DialContext.
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+type Dial = webclient.Dial
 
 // Visio takes 300 requests a minute from all gateways together. This node stays below that by itself: burst + 60 s · rate = 270.
 const (
@@ -36,8 +35,7 @@ const (
 
 // Bounds of what Visio may answer, and of how long it may send us away.
 const (
-	maxAnswer     = 4 << 10  // bytes
-	maxHeader     = 16 << 10 // bytes
+	maxAnswer     = 4 << 10 // bytes
 	maxRetryAfter = 5 * time.Minute
 )
 
@@ -56,31 +54,12 @@ type Roomkit struct {
 
 // NewRoomkit makes a directory that asks cfg.URL, waits for timeout at most for one answer, and finds prepared rooms in rules.
 func NewRoomkit(cfg configs.Roomkit, rules *LiveKit, dial Dial, timeout time.Duration) (*Roomkit, error) {
-	security := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.CAFile != "" {
-		pem, err := yamldoc.ReadFile(cfg.CAFile, maxFile)
-		if err != nil {
-			return nil, fmt.Errorf("directory.roomkit.ca_file: %w", err)
-		}
-		security.RootCAs = x509.NewCertPool()
-		if !security.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("directory.roomkit.ca_file: no certificate in it")
-		}
+	client, err := webclient.New(webclient.Options{Dial: dial, CAFile: cfg.CAFile, Handshake: timeout})
+	if err != nil {
+		return nil, fmt.Errorf("directory.roomkit: %w", err)
 	}
 	return &Roomkit{
-		address: cfg.URL, token: cfg.Token, timeout: timeout, rules: rules,
-		limit: rate.NewLimiter(requestRate, requestBurst),
-		client: &http.Client{
-			Transport: &http.Transport{ // no Proxy: what the environment says about proxies must not lead around the guard
-				DialContext:            dial,
-				TLSClientConfig:        security,
-				TLSHandshakeTimeout:    timeout,
-				DisableKeepAlives:      true, // requests are rare, and nothing stays behind
-				MaxResponseHeaderBytes: maxHeader,
-			},
-			// A redirect would carry token and PIN elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		address: cfg.URL, token: cfg.Token, timeout: timeout, rules: rules, client: client, limit: rate.NewLimiter(requestRate, requestBurst),
 	}, nil
 }
 

@@ -19,7 +19,7 @@ const (
 	maxName  = 256 // bytes of a room's name or title
 )
 
-// parseRooms reads a file of rooms: a YAML list whose entries have pin, room and, if wanted, title and language. It is taken as a whole or not
+// parseRooms reads a file of rooms: a YAML list whose entries have pin, room and, if wanted, title, language and classification. It is taken as a whole or not
 // at all. Errors tell lines, never PINs.
 func parseRooms(b []byte) (*index, error) {
 	root, err := yamldoc.Parse(b)
@@ -58,16 +58,16 @@ func parseRoom(n *yaml.Node) (pin string, room bridge.RoomRef, err error) {
 		return "", bridge.RoomRef{}, &yamldoc.Error{Line: n.Line, Text: text}
 	}
 	if n.Kind != yaml.MappingNode {
-		return refuse(n, "expected a room: pin, room and, if wanted, title and language")
+		return refuse(n, "expected a room: pin, room and, if wanted, title, language and classification")
 	}
 	room.Source = "file"
-	fields := map[string]*string{"pin": &pin, "room": &room.Name, "title": &room.Title, "language": &room.Language}
+	fields := map[string]*string{"pin": &pin, "room": &room.Name, "title": &room.Title, "language": &room.Language, "classification": &room.Class}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		to, known := fields[key.Value]
 		switch {
 		case !known: // the key is not repeated: it could be a PIN
-			return refuse(key, "unknown or repeated key: expected pin, room, title or language, each once")
+			return refuse(key, "unknown or repeated key: expected pin, room, title, language or classification, each once")
 		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
 			return refuse(value, key.Value+": expected a text")
 		}
@@ -81,6 +81,8 @@ func parseRoom(n *yaml.Node) (pin string, room bridge.RoomRef, err error) {
 		return refuse(n, fmt.Sprintf("room: expected the room's name at the SFU, up to %d bytes", maxName))
 	case !isText(room.Title):
 		return refuse(n, fmt.Sprintf("title: expected up to %d bytes on one line", maxName))
+	case !isText(room.Class):
+		return refuse(n, fmt.Sprintf("classification: expected up to %d bytes on one line", maxName))
 	case room.Language != "" && !regexp.MustCompile(`^[a-z]{2,3}(-[a-z0-9]{2,8})?$`).MatchString(room.Language):
 		return refuse(n, "language: expected one such as fr or en")
 	}

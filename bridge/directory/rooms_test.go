@@ -20,13 +20,14 @@ func TestParseRooms(t *testing.T) {
   room: a
   title: "Équipe"
   language: fr
+  classification: diffusion restreinte
 - {pin: "7305551234", room: b}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for pin, want := range map[string]bridge.RoomRef{
-		"0123456789": {Name: "a", Title: "Équipe", Language: "fr", Source: "file"},
+		"0123456789": {Name: "a", Title: "Équipe", Language: "fr", Source: "file", Class: "diffusion restreinte"},
 		secretPIN:    {Name: "b", Source: "file"},
 	} {
 		if got, ok := x.find(pin); !ok || got != want {
@@ -57,6 +58,7 @@ func TestParseRoomsRefuses(t *testing.T) {
 		"control":        {"- {pin: 7305551234, room: \"a\\nb\"}\n", "room: expected"},
 		"title":          {"- {pin: 7305551234, room: a, title: \"\\x01\"}\n", "title: expected"},
 		"language":       {"- {pin: 7305551234, room: a, language: French}\n", "language: expected"},
+		"classification": {"- {pin: 7305551234, room: a, classification: \"a\\nb\"}\n", "classification: expected"},
 		"key":            {"- {pin: 7305551234, room: a, 7305551234: b}\n", "unknown or repeated key"},
 		"key twice":      {"- {pin: 7305551234, pin: 7305551234, room: a}\n", "unknown or repeated key"},
 		"pin twice":      {"- {pin: 7305551234, room: a}\n\n- {pin: 7305551234, room: b}\n", "line 3: the PIN of line 1 again"},
