@@ -25,10 +25,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs a server on a free port until the test ends, and returns its address.
+// start runs a server without an admin API on a free port until the test ends, and returns its address.
 func start(t *testing.T, reg *prometheus.Registry, ready func() error) string {
 	t.Helper()
-	s := New(configs.HTTP{Listen: "127.0.0.1:0"}, egress.New(), reg, ready, slog.New(slog.DiscardHandler))
+	s, err := New(configs.HTTP{Listen: "127.0.0.1:0"}, egress.New(), Deps{Registry: reg, Ready: ready}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s)
+	return s.Addr()
+}
+
+// run runs a server until the test ends, and returns when it listens.
+func run(t *testing.T, s *Server) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -39,12 +49,17 @@ func start(t *testing.T, reg *prometheus.Registry, ready func() error) string {
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	for deadline := time.Now().Add(5 * time.Second); s.Addr() == ""; time.Sleep(time.Millisecond) {
+	until(t, "the server listens", func() bool { return s.Addr() != "" })
+}
+
+// until waits for something to become true.
+func until(t *testing.T, what string, true func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !true(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the server does not listen")
+			t.Fatal("it does not come true that " + what)
 		}
 	}
-	return s.Addr()
 }
 
 func get(t *testing.T, url string) (*http.Response, string) {
@@ -72,12 +87,13 @@ func TestEndpoints(t *testing.T) {
 		kind   string
 		body   string
 	}{
-		"/":            {200, "text/plain; charset=utf-8", "/metrics"},
-		"/healthz":     {200, "text/plain; charset=utf-8", "ok"},
-		"/readyz":      {200, "application/json", `{"ready":true,"reasons":[]}`},
-		"/metrics":     {200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "passerelle_test_total 1"},
-		"/debug/pprof": {404, "text/plain; charset=utf-8", ""},
-		"/healthz/x":   {404, "text/plain; charset=utf-8", ""},
+		"/":             {200, "text/plain; charset=utf-8", "/metrics"},
+		"/healthz":      {200, "text/plain; charset=utf-8", "ok"},
+		"/readyz":       {200, "application/json", `{"ready":true,"reasons":[]}`},
+		"/metrics":      {200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "passerelle_test_total 1"},
+		"/debug/pprof":  {404, "text/plain; charset=utf-8", ""},
+		"/healthz/x":    {404, "text/plain; charset=utf-8", ""},
+		"/api/v1/calls": {404, "application/problem+json", "http.tokens_file"},
 	} {
 		resp, body := get(t, base+path)
 		if resp.StatusCode != want.status || !strings.HasPrefix(resp.Header.Get("Content-Type"), strings.Split(want.kind, ";")[0]) || !strings.Contains(body, want.body) {
@@ -109,7 +125,12 @@ func TestReadyFollowsTheNode(t *testing.T) {
 		t.Fatal(resp.StatusCode)
 	}
 	trouble.Store(errors.Join(errors.New("a"), errors.Join(fmt.Errorf("%w: %w", errors.New("b"), io.EOF), errors.New("c"))))
-	resp, body := get(t, base+"/readyz")
+	var resp *http.Response
+	var body string
+	until(t, "the answer is another", func() bool { // when it is more than probeTime old
+		resp, body = get(t, base+"/readyz")
+		return resp.StatusCode != 200
+	})
 	var r readiness
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
 		t.Fatal(err)
@@ -154,14 +175,20 @@ func TestEndsWithIdleConnections(t *testing.T) {
 
 func TestPortInUse(t *testing.T) {
 	addr := start(t, prometheus.NewRegistry(), func() error { return nil })
-	s := New(configs.HTTP{Listen: addr}, egress.New(), prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler))
+	s, err := New(configs.HTTP{Listen: addr}, egress.New(), Deps{Registry: prometheus.NewRegistry()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "http.listen") || s.Addr() != "" {
 		t.Fatalf("got %v", err)
 	}
 }
 
 func TestOff(t *testing.T) {
-	s := New(configs.HTTP{}, egress.New(), prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler))
+	s, err := New(configs.HTTP{}, egress.New(), Deps{Registry: prometheus.NewRegistry()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if err := s.Run(ctx); err != nil || s.Addr() != "" {

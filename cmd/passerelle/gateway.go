@@ -74,7 +74,9 @@ func newGateway(cfg configs.Config, log *slog.Logger) (*gateway, error) {
 		return nil, errors.Join(err, g.sfu.Close())
 	}
 	observe(registry, guard, ports, g.clock)
-	g.admin = admin.New(cfg.HTTP, guard, registry, g.ready, log)
+	if g.admin, err = admin.New(cfg.HTTP, guard, admin.Deps{Registry: registry, Ready: g.ready}, log); err != nil {
+		return nil, errors.Join(err, g.sfu.Close())
+	}
 	return g, nil
 }
 
