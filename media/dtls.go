@@ -14,6 +14,8 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v4/packetio"
+
+	"passerelle/internal/egress"
 )
 
 // How long a handshake is tried: one attempt, which repeats lost flights by itself, and all of them.
@@ -191,7 +193,7 @@ func (s *Stream) receiveDTLS(t *terms, b []byte, from netip.AddrPort) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if from != a.peer {
-		if !t.Symmetric || a.keys.Load() != nil || t.Allow(from.Addr()) != nil {
+		if !t.Symmetric || a.keys.Load() != nil || !t.Pass.Permits(from.Addr(), egress.RTP) {
 			s.in.count(&s.in.stats.Foreign)
 			return
 		}

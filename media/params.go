@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"passerelle/internal/egress"
 	"passerelle/transcode"
 )
 
@@ -36,8 +37,8 @@ type Params struct {
 	RTCPMux    bool           // RFC 5761
 	// Symmetric sends to where packets really come from (RFC 4961), for far ends behind a NAT.
 	Symmetric bool
-	// Allow permits a destination, and sources to be learnt; nil: the guard's own networks.
-	Allow func(netip.Addr) error
+	// Pass permits destinations, and sources to be learnt; nil: the national networks only.
+	Pass *egress.Pass
 
 	SendEnabled    bool // false: the far end has put us on hold
 	ReceiveEnabled bool // false: what comes is counted and dropped

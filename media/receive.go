@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"passerelle/internal/egress"
 )
 
 // receiver is the way in. The read goroutine alone changes it, but for what Set resets; others read it under mu.
@@ -113,7 +115,7 @@ func (s *Stream) receiveRTP(t *terms, p *packet, n int, from netip.AddrPort, now
 func (s *Stream) judge(t *terms, p *packet, n int, from netip.AddrPort, now time.Time) (due []*packet, digit byte, kept bool) {
 	in := &s.in
 	known := from == in.latch.from
-	if !in.latch.admits(from, t.Remote, now) || !known && t.Allow(from.Addr()) != nil {
+	if !in.latch.admits(from, t.Remote, now) || !known && !t.Pass.Permits(from.Addr(), egress.RTP) {
 		in.stats.Foreign++
 		return nil, 0, false
 	}

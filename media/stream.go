@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"passerelle/internal/egress"
 	"passerelle/transcode"
 )
 
@@ -124,12 +125,12 @@ func (s *Stream) Set(p Params) error {
 	if err != nil {
 		return err
 	}
-	if t.Allow == nil {
-		t.Allow = s.ports.guard.Permits
+	if t.Pass == nil {
+		t.Pass = s.ports.guard.Pass("")
 	}
 	for _, a := range []netip.AddrPort{t.Remote, t.RemoteRTCP} {
 		if usable(a) {
-			if err = t.Allow(a.Addr()); err != nil {
+			if err = t.Pass.Check(a.Addr(), egress.RTP); err != nil {
 				return fmt.Errorf("media to %s: %w", a, err)
 			}
 		}

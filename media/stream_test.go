@@ -499,13 +499,44 @@ func TestRefusedSourceIsNotLearnt(t *testing.T) {
 	far := newPeer(t, s.LocalAddr())
 	p := params(t, netip.AddrPort{})
 	p.Symmetric = true
-	p.Allow = func(netip.Addr) error { return egress.ErrDenied }
+	p.Pass = egress.Only().Pass("a")
 	set(t, s, p)
 	far.send(raw(8, false, 1, 0, 5, 1))
 	until(t, "it is counted", func() bool { return s.Stats().Foreign == 1 })
 	s.WriteFrame(make([]byte, 160), 160, true)
 	if st := s.Stats(); st.PacketsSent != 0 || st.PacketsReceived != 0 {
 		t.Errorf("sent %d, received %d", st.PacketsSent, st.PacketsReceived)
+	}
+}
+
+// TestPass: a destination that one call was granted is refused to another, and where a pass is missing only national networks are permitted.
+func TestPass(t *testing.T) {
+	guard := egress.Only(netip.MustParsePrefix("127.0.0.1/32"))
+	ports, err := NewPorts(guard, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := params(t, netip.MustParseAddrPort("127.0.0.2:9"))
+	for name, c := range map[string]struct {
+		pass    *egress.Pass
+		refused bool
+	}{
+		"granted":            {guard.Pass("a", netip.MustParsePrefix("127.0.0.2/32")), false},
+		"granted to another": {guard.Pass("b", netip.MustParsePrefix("127.0.0.3/32")), true},
+		"no pass":            {nil, true},
+	} {
+		s, err := ports.Open(t.Context(), loopback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Pass = c.pass
+		if err := s.Set(p); errors.Is(err, egress.ErrDenied) != c.refused || err != nil && !c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.Close()
+	}
+	if guard.DeniedFor(egress.RTP) != 2 {
+		t.Errorf("%d refusals of media, want 2", guard.DeniedFor(egress.RTP))
 	}
 }
 

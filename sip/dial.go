@@ -72,6 +72,7 @@ func (s *Server) outbound(ctx context.Context, target string, o DialOptions) (*L
 		return nil, fmt.Errorf("%q is no SIP URI", target)
 	}
 	d := &dialog{callID: newTag(), localTag: newTag(), remoteSeq: -1, target: to}
+	d.pass = s.guard.Pass(d.callID[:12])
 	d.remote = sipgo.ToHeader{Address: sipgo.Uri{Scheme: to.Scheme, User: to.User, Host: to.Host, Port: to.Port}}
 	if o.Proxy != "" {
 		var proxy sipgo.Uri
@@ -86,11 +87,11 @@ func (s *Server) outbound(ctx context.Context, target string, o DialOptions) (*L
 	} else if u := d.hop(); !u.UriParams.Has("transport") && usual != "udp" && !u.IsEncrypted() {
 		u.UriParams.Add("transport", usual)
 	}
-	network, addr, name := s.resolve(ctx, d.hop(), usual)
+	network, addr, name := s.resolve(ctx, d, usual)
 	if !addr.IsValid() {
 		return nil, fmt.Errorf("%s cannot be reached by %q", d.hop().Host, network)
 	}
-	p, err := s.transport.path(ctx, network, addr, name)
+	p, err := s.transport.path(ctx, d.pass, network, addr, name)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (s *Server) outbound(ctx context.Context, target string, o DialOptions) (*L
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.openSession(ctx, p, list, enc, nil)
+	m, err := s.openSession(ctx, p, d.pass, list, enc)
 	if err != nil {
 		return nil, err
 	}

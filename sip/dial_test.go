@@ -48,7 +48,7 @@ func TestDial(t *testing.T) {
 			far := r.leg(t)
 			eventually(t, "the call", func() bool { return far.Audio().Codec().Name != "" })
 			c := far.Caller()
-			if c.Transport != network || c.Called != "1000" || c.Encrypted != (o.Encryption != "off") || o.From == "" && c.Number != "" {
+			if c.Transport != network || c.Called != "1000" || c.Encrypted != (o.Encryption != "off" || o.LateOffer) || o.From == "" && c.Number != "" {
 				t.Errorf("caller: %+v", c)
 			}
 			var here, there sink

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	sipgo "github.com/emiago/sipgo/sip"
+
+	"passerelle/internal/egress"
 )
 
 const lookupTimeout = 3 * time.Second
@@ -25,6 +27,7 @@ type dialog struct {
 	target    sipgo.Uri
 	via       netip.Addr // sent-by of their request, for seeing a NAT
 	path      path       // over which they last spoke, or we first did
+	pass      *egress.Pass
 }
 
 func newTag() string {
@@ -119,21 +122,22 @@ func (d *dialog) behindNAT(target netip.Addr) bool {
 // way finds the path for the next request. The way on which the far end came is kept where the next hop is the same address, is behind a NAT,
 // cannot be resolved or may not be reached: then there is no better one.
 func (s *Server) way(ctx context.Context, d *dialog) path {
-	network, addr, name := s.resolve(ctx, d.hop(), d.path.transport)
-	if !addr.IsValid() || d.behindNAT(addr.Addr()) || s.guard.Permits(addr.Addr()) != nil {
+	network, addr, name := s.resolve(ctx, d, d.path.transport)
+	if !addr.IsValid() || d.behindNAT(addr.Addr()) || d.pass.Check(addr.Addr(), egress.SIP) != nil {
 		return d.path
 	}
 	if d.path.stream != nil && d.path.alive() && d.path.remote.Addr() == addr.Addr() {
 		return d.path
 	}
-	if p, err := s.transport.path(ctx, network, addr, name); err == nil {
+	if p, err := s.transport.path(ctx, d.pass, network, addr, name); err == nil {
 		return p
 	}
 	return d.path
 }
 
-// resolve turns a URI into a transport and an address; usual is the transport where the URI names none.
-func (s *Server) resolve(ctx context.Context, u *sipgo.Uri, usual string) (network string, addr netip.AddrPort, name string) {
+// resolve turns the next hop of a dialog into a transport and an address; usual is the transport where the hop's URI names none.
+func (s *Server) resolve(ctx context.Context, d *dialog, usual string) (network string, addr netip.AddrPort, name string) {
+	u := d.hop()
 	network = usual
 	if t, ok := u.UriParams.Get("transport"); ok {
 		network = strings.ToLower(t)
@@ -157,7 +161,7 @@ func (s *Server) resolve(ctx context.Context, u *sipgo.Uri, usual string) (netwo
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	a, err := s.guard.Lookup(ctx, name)
+	a, err := d.pass.Lookup(ctx, name, egress.SIP)
 	if err != nil {
 		s.log.Debug("sip: look-up of the next hop", "err", err)
 		return network, netip.AddrPort{}, name
@@ -216,7 +220,7 @@ func (s *Server) localFor(p path) (netip.Addr, error) {
 	if a := p.local.Addr(); a.IsValid() && !a.IsUnspecified() {
 		return a.WithZone(""), nil
 	}
-	c, err := s.guard.DialContext(context.Background(), "udp", p.remote.String())
+	c, err := p.pass.DialContext(context.Background(), "udp", p.remote.String())
 	if err != nil {
 		return netip.Addr{}, err
 	}

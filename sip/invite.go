@@ -18,6 +18,7 @@ type incoming struct {
 	tx        *serverTx
 	seq       uint32
 	initial   bool
+	offer     []byte // its SDP
 	lateOffer bool   // it had no SDP: ours is in the 2xx (or the reliable 18x), theirs in the ACK (or PRACK)
 	answer    []byte // the SDP for the 2xx
 	sent      bool   // the 2xx is out
@@ -60,9 +61,10 @@ func (s *Server) invite(tx *serverTx) {
 	l.timer = timer
 	tx.respond(s.sign(answer(req, 100, "Trying", "")))
 	tx.setLeg(l)
-	l.log.Debug("sip: call", "trunk", t.Name, "transport", tx.from.transport, "codec", l.media.stream.Codec().Name, "encrypted", l.caller.Encrypted)
+	l.log.Debug("sip: call", "trunk", t.Name, "transport", tx.from.transport, "encrypted", l.caller.Encrypted)
 	if err := s.add(l, s.handler); err != nil {
 		_ = l.media.stream.Close()
+		l.dialog.pass.Close()
 		t.give()
 		tx.respond(s.refusal(req, tx.tag, err))
 	}
@@ -140,23 +142,28 @@ func (s *Server) sdpOf(tx *serverTx) (body []byte, ok bool) {
 	return body, true
 }
 
-// accept makes the leg of a call and, where there is an offer, its answer.
+// accept makes the leg of a call. An offer is looked at, so that the bridge knows what can be agreed upon, and is answered when the bridge has said
+// under which terms.
 func (s *Server) accept(tx *serverTx, t *trunk, offer []byte) (*Leg, error) {
 	req := tx.req
-	m, err := s.openSession(s.ctx, tx.from, t.codecs, t.encryption, slices.Concat(t.addresses, t.networks))
+	id := newTag()[:12]
+	pass := s.guard.Pass(id, slices.Concat(t.addresses, t.networks)...)
+	m, err := s.openSession(s.ctx, tx.from, pass, t.codecs, t.encryption)
 	if err != nil {
 		return nil, err
 	}
-	in := &incoming{tx: tx, seq: req.CSeq().SeqNo, initial: true, lateOffer: offer == nil}
-	encrypted := t.encryption == sdp.Require
+	in := &incoming{tx: tx, seq: req.CSeq().SeqNo, initial: true, offer: offer, lateOffer: offer == nil}
+	encrypted := t.encryption != sdp.Off
 	if offer != nil {
-		if in.answer, err = m.answer(offer); err != nil {
+		_, can, _, err := sdp.Answer(offer, m.abilities, nil)
+		if err != nil {
 			_ = m.stream.Close()
 			return nil, err
 		}
-		encrypted = m.agreed.Encrypted()
+		encrypted = can.Encrypted()
 	}
 	d := dialogOfUAS(req, tx.from)
+	d.pass = pass
 	d.localTag = tx.tag
 	d.local.Params.Add("tag", tx.tag)
 	name, number, proven := identity(req, t.TrustIdentity)
@@ -165,8 +172,9 @@ func (s *Server) accept(tx *serverTx, t *trunk, offer []byte) (*Leg, error) {
 		called = user(&req.To().Address)
 	}
 	l := s.newLeg(d, m, bridge.Caller{
-		CallID: newTag()[:12], Protocol: "sip", Trunk: t.Name, Name: name, Number: number, Proven: proven, Called: cleanNumber(called),
+		CallID: id, Protocol: "sip", Trunk: t.Name, Name: name, Number: number, Proven: proven, Called: cleanNumber(called),
 		Source: tx.from.remote.Addr(), Transport: tx.from.transport, Encrypted: encrypted, Language: t.Language,
+		Identity: t.identity(tx.from, number, proven),
 	})
 	l.trunk, l.uas = t, in
 	l.learn(req)
@@ -187,10 +195,14 @@ func (l *Leg) learn(m interface{ GetHeaders(string) []sipgo.Header }) {
 	}
 }
 
-// Ring sends 180, reliably where the far end requires it.
-func (l *Leg) Ring(ctx context.Context, _ bridge.Terms) error {
+// Ring answers the far end's offer under the terms and sends 180, reliably where the far end requires it. The terms of the first Ring hold.
+func (l *Leg) Ring(ctx context.Context, t bridge.Terms) error {
 	var err error
-	if e := l.do(ctx, func() { err = l.ring() }); e != nil {
+	if e := l.do(ctx, func() {
+		if err = l.agree(t); err == nil {
+			err = l.ring()
+		}
+	}); e != nil {
 		return e
 	}
 	return err
@@ -222,12 +234,16 @@ func (l *Leg) notNow() error {
 	return errors.New("sip: the call is answered already")
 }
 
-// Answer sends 200 and returns the sound when the ACK is there.
+// Answer sends 200 and returns the sound when the ACK is there. Without a Ring before, the trunk's own terms hold.
 func (l *Leg) Answer(ctx context.Context) (bridge.Audio, error) {
 	done := make(chan error, 1)
 	err := l.do(ctx, func() {
 		if l.state != stateEarly || l.uas == nil {
 			done <- l.notNow()
+			return
+		}
+		if err := l.agree(bridge.Terms{}); err != nil {
+			done <- err
 			return
 		}
 		l.answered = func(err error) { done <- err }

@@ -11,6 +11,7 @@ import (
 	sipgo "github.com/emiago/sipgo/sip"
 
 	"passerelle/bridge"
+	"passerelle/internal/egress"
 )
 
 type legState int
@@ -52,6 +53,7 @@ type Leg struct {
 	challenges []*sipgo.Response // that our INVITE answers, of a proxy and of the far end
 	challenged int               // status of the last one
 
+	fixed    bool // the terms are, and the offer of an INVITE is answered
 	held     bool
 	started  time.Time // of media: when the call was answered or resumed
 	waiting  int       // transactions whose end run waits for
@@ -90,6 +92,7 @@ func (l *Leg) End(reason error) {
 // run owns the leg until nothing is left to be sent or waited for.
 func (l *Leg) run() {
 	defer close(l.gone)
+	defer l.dialog.pass.Close()
 	if s := l.dialog.path.stream; s != nil {
 		s.calls.Add(1)
 	}
@@ -223,8 +226,12 @@ func (l *Leg) tell(err error) {
 	}
 }
 
-// follow notes where the far end speaks from now: a NAT may have moved it, or a connection was opened anew.
+// follow notes where the far end speaks from now: a NAT may have moved it, or a connection was opened anew. Where the call may not send to is no place
+// to follow it to.
 func (l *Leg) follow(p path) {
+	if !l.dialog.pass.Permits(p.remote.Addr(), egress.SIP) {
+		return
+	}
 	if p.stream != l.dialog.path.stream {
 		if old := l.dialog.path.stream; old != nil {
 			old.calls.Add(-1)

@@ -24,7 +24,7 @@ func (t *transport) listenUDP(ctx context.Context, address string) error {
 	t.mu.Lock()
 	t.udp = append(t.udp, udpSocket{c, local})
 	t.mu.Unlock()
-	t.running.Go(func() { t.readUDP(c, path{transport: "udp", local: local, socket: c}) })
+	t.running.Go(func() { t.readUDP(c, path{transport: "udp", local: local, socket: c, pass: t.pass}) })
 	return nil
 }
 
@@ -87,6 +87,10 @@ func (t *transport) readUDP(c packetSocket, from path) {
 		}
 		p := from
 		p.remote = addrPort(net.UDPAddrFromAddrPort(remote))
+		if !t.pass.Includes(p.remote.Addr()) { // it could not be answered
+			t.metrics.dropped.WithLabelValues("network").Inc()
+			continue
+		}
 		if !t.gate.admit(p.remote.Addr()) {
 			t.metrics.dropped.WithLabelValues("rate").Inc()
 			continue
@@ -108,7 +112,8 @@ func (t *transport) readUDP(c packetSocket, from path) {
 	}
 }
 
-// adopt reads from a connection on a goroutine of its own. It answers nil, and closes the connection, where there are too many.
+// adopt reads from a connection on a goroutine of its own. It answers nil, and closes the connection, where there are too many, and where somebody
+// connected who may not be answered.
 func (t *transport) adopt(network string, c net.Conn, ours bool) *stream {
 	remote := addrPort(c.RemoteAddr())
 	s := &stream{conn: c, gone: make(chan struct{})}
@@ -119,7 +124,11 @@ func (t *transport) adopt(network string, c net.Conn, ours bool) *stream {
 	if !t.gate.known(remote.Addr()) { // strangers leave half of the places to trunks
 		full = len(t.all) >= maxStreams/2 || t.perAddr[remote.Addr()] >= maxPerSource
 	}
-	if t.closed || !ours && full {
+	stranger := !ours && !t.pass.Includes(remote.Addr())
+	if stranger {
+		t.metrics.dropped.WithLabelValues("network").Inc()
+	}
+	if t.closed || stranger || !ours && full {
 		_ = c.Close()
 		return nil
 	}
@@ -142,7 +151,7 @@ func (t *transport) adopt(network string, c net.Conn, ours bool) *stream {
 }
 
 func (t *transport) readStream(network string, s *stream) {
-	p := path{transport: network, local: addrPort(s.conn.LocalAddr()), remote: addrPort(s.conn.RemoteAddr()), stream: s}
+	p := path{transport: network, local: addrPort(s.conn.LocalAddr()), remote: addrPort(s.conn.RemoteAddr()), stream: s, pass: t.pass}
 	_ = s.conn.SetReadDeadline(time.Now().Add(firstMessage))
 	if c, ok := s.conn.(*tls.Conn); ok {
 		if err := c.Handshake(); err != nil {

@@ -25,11 +25,11 @@ type session struct {
 	state     *sdp.State // after the last round; nil: before the first
 	offered   *sdp.State // our offer that waits for its answer
 	agreed    sdp.Agreed
-	allow     func(netip.Addr) error
+	pass      *egress.Pass // where it may go
 }
 
-// openSession binds ports and says what we can do. source is where the signalling comes from: media may go there, too.
-func (s *Server) openSession(ctx context.Context, p path, list []transcode.Codec, enc sdp.Encryption, networks []netip.Prefix) (*session, error) {
+// openSession binds ports and says what we can do.
+func (s *Server) openSession(ctx context.Context, p path, pass *egress.Pass, list []transcode.Codec, enc sdp.Encryption) (*session, error) {
 	bind, err := s.mediaAddress(p)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,6 @@ func (s *Server) openSession(ctx context.Context, p path, list []transcode.Codec
 	}
 	var random [40]byte
 	_, _ = rand.Read(random[:])
-	source := p.remote.Addr()
 	return &session{
 		stream: stream,
 		abilities: sdp.Abilities{
@@ -55,12 +54,7 @@ func (s *Server) openSession(ctx context.Context, p path, list []transcode.Codec
 			Address: advertise, Port: stream.LocalAddr().Port(), RTCPMux: true,
 			SessionID: binary.BigEndian.Uint64(random[:8]) >> 2,
 		},
-		allow: func(a netip.Addr) error {
-			if a == source || contains(a, networks) {
-				return nil
-			}
-			return s.guard.Permits(a)
-		},
+		pass: pass,
 	}, nil
 }
 
@@ -116,7 +110,7 @@ func (m *session) set(g sdp.Agreed) error {
 		Codec: g.Codec, SendPT: g.Codec.PayloadType, PTime: time.Duration(g.PTime) * time.Millisecond,
 		Receive: map[uint8]transcode.Codec{}, EventReceive: map[uint8]int{},
 		EventPT: g.SendEvents.PayloadType, EventRate: g.SendEvents.ClockRate,
-		Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, RTCPMux: g.RTCPMux, Symmetric: true, Allow: m.allow,
+		Remote: g.Remote, RemoteRTCP: g.RemoteRTCP, RTCPMux: g.RTCPMux, Symmetric: true, Pass: m.pass,
 		SendEnabled: g.TheyHear, ReceiveEnabled: g.WeHear,
 	}
 	for _, c := range g.Receive {

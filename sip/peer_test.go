@@ -58,9 +58,10 @@ func startTimed(t testing.TB, timers timers, h func(context.Context, *Leg), chan
 	}
 	if h == nil {
 		h = func(ctx context.Context, l *Leg) {
-			if _, err := l.Answer(ctx); err == nil {
-				for range l.Events() {
-				}
+			if _, err := l.Answer(ctx); err != nil {
+				l.End(err)
+			}
+			for range l.Events() {
 			}
 		}
 	}

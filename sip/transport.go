@@ -35,6 +35,7 @@ type path struct {
 	remote    netip.AddrPort
 	socket    packetSocket // of udp
 	stream    *stream      // of tcp and tls
+	pass      *egress.Pass // that permits it
 }
 
 // packetSocket is a UDP socket. It is implemented by net.UDPConn.
@@ -51,6 +52,9 @@ func (p path) send(b []byte) error {
 	}
 	if p.socket == nil {
 		return errors.New("no way to the far end")
+	}
+	if err := p.pass.Check(p.remote.Addr(), egress.SIP); err != nil {
+		return err
 	}
 	_, err := p.socket.WriteToUDPAddrPort(b, p.remote)
 	return err
@@ -110,6 +114,7 @@ type streamKey struct {
 // transport owns the sockets. receive is called with each message, in the order of arrival of its socket.
 type transport struct {
 	guard   *egress.Guard
+	pass    *egress.Pass // what may speak to us: the national networks and the trunks' addresses
 	gate    *gate
 	log     *slog.Logger
 	metrics *metrics
@@ -138,16 +143,16 @@ func newTransport(guard *egress.Guard, g *gate, m *metrics, log *slog.Logger) *t
 	p := sipgo.NewParser()
 	p.MaxMessageLength = maxMessage
 	return &transport{
-		guard: guard, gate: g, metrics: m, log: log, parser: p,
+		guard: guard, pass: guard.Pass("", g.trunks...), gate: g, metrics: m, log: log, parser: p,
 		local: map[string]netip.AddrPort{}, streams: map[streamKey]*stream{}, all: map[*stream]bool{},
 		dialing: map[streamKey]chan struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 }
 
-// path finds or opens the way to an address; serverName is what a TLS certificate must say.
-func (t *transport) path(ctx context.Context, network string, remote netip.AddrPort, serverName string) (path, error) {
+// path finds or opens the way to an address that the pass permits; serverName is what a TLS certificate must say.
+func (t *transport) path(ctx context.Context, pass *egress.Pass, network string, remote netip.AddrPort, serverName string) (path, error) {
 	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
-	if err := t.guard.Permits(remote.Addr()); err != nil {
+	if err := pass.Check(remote.Addr(), egress.SIP); err != nil {
 		return path{}, err
 	}
 	if network == "udp" {
@@ -155,20 +160,20 @@ func (t *transport) path(ctx context.Context, network string, remote netip.AddrP
 		defer t.mu.Unlock()
 		for _, s := range t.udp {
 			if a := s.local.Addr(); a.Is4() == remote.Addr().Is4() || a == netip.IPv6Unspecified() {
-				return path{transport: network, local: s.local, remote: remote, socket: s.socket}, nil
+				return path{transport: network, local: s.local, remote: remote, socket: s.socket, pass: pass}, nil
 			}
 		}
 		return path{}, fmt.Errorf("no UDP socket that can reach %s", remote)
 	}
-	s, err := t.connect(ctx, streamKey{network, remote}, serverName)
+	s, err := t.connect(ctx, pass, streamKey{network, remote}, serverName)
 	if err != nil {
 		return path{}, err
 	}
-	return path{transport: network, local: addrPort(s.conn.LocalAddr()), remote: remote, stream: s}, nil
+	return path{transport: network, local: addrPort(s.conn.LocalAddr()), remote: remote, stream: s, pass: pass}, nil
 }
 
 // connect finds the connection to a far end or opens it, once for all who want it at the same time.
-func (t *transport) connect(ctx context.Context, key streamKey, serverName string) (*stream, error) {
+func (t *transport) connect(ctx context.Context, pass *egress.Pass, key streamKey, serverName string) (*stream, error) {
 	for {
 		t.mu.Lock()
 		if s := t.streams[key]; s != nil {
@@ -188,7 +193,7 @@ func (t *transport) connect(ctx context.Context, key streamKey, serverName strin
 			return nil, ctx.Err()
 		}
 	}
-	s, err := t.dial(ctx, key.transport, key.remote, serverName)
+	s, err := t.dial(ctx, pass, key.transport, key.remote, serverName)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(t.dialing[key])
@@ -196,9 +201,9 @@ func (t *transport) connect(ctx context.Context, key streamKey, serverName strin
 	return s, err
 }
 
-// dial opens a connection through the guard and reads from it.
-func (t *transport) dial(ctx context.Context, network string, remote netip.AddrPort, serverName string) (*stream, error) {
-	conn, err := t.guard.DialContext(ctx, "tcp", remote.String())
+// dial opens a connection and reads from it.
+func (t *transport) dial(ctx context.Context, pass *egress.Pass, network string, remote netip.AddrPort, serverName string) (*stream, error) {
+	conn, err := pass.DialContext(ctx, "tcp", remote.String())
 	if err != nil {
 		return nil, err
 	}

@@ -122,20 +122,34 @@ func (t *trunk) here(p path) bool {
 	if len(t.addresses) > 0 && !contains(p.remote.Addr(), t.addresses) {
 		return false
 	}
-	if len(t.TLSNames) == 0 {
-		return true
-	}
+	return len(t.TLSNames) == 0 || t.certified(p) != ""
+}
+
+// certified is the one of the trunk's names that stands in the far end's certificate; empty: none does.
+func (t *trunk) certified(p path) string {
 	if p.stream == nil {
-		return false
+		return ""
 	}
 	for _, have := range p.stream.names {
 		for _, want := range t.TLSNames {
 			if strings.EqualFold(have, want) {
-				return true
+				return want
 			}
 		}
 	}
-	return false
+	return ""
+}
+
+// identity is what is proven about a caller that the trunk let in: the number that the trunk vouches for, else who knew its password, else whose
+// certificate was shown. Empty: only the address was looked at.
+func (t *trunk) identity(p path, number string, proven bool) string {
+	switch {
+	case proven:
+		return number
+	case t.Digest.User != "":
+		return t.Digest.User
+	}
+	return t.certified(p)
 }
 
 // match finds the first trunk whose address list, TLS names and digest all fit. Where only credentials are missing, it says what to challenge

@@ -10,9 +10,11 @@ import (
 
 	"github.com/pion/interceptor"
 	pion "github.com/pion/webrtc/v4"
+
+	"passerelle/internal/egress"
 )
 
-// maxRemotes bounds how many candidates of the far end are looked at in one peer connection.
+// maxRemotes bounds how many candidates of the far end are looked at in one peer connection, and how many addresses that are not national are sent to.
 const maxRemotes = 64
 
 // Peer is one peer connection on a Port. Offers and answers hold all of our candidates, so there is nothing to trickle from us: with host
@@ -21,15 +23,22 @@ type Peer struct {
 	*pion.PeerConnection
 	port *Port
 	lane *lane
+	pass *egress.Pass
 
 	mu      sync.Mutex
 	remotes []netip.AddrPort
+	opened  []netip.Addr            // that are not national
 	early   []pion.ICECandidateInit // came before the remote description
 	closed  bool
 }
 
-// NewPeer makes a peer connection.
+// NewPeer makes a peer connection that reaches the national networks only.
 func (p *Port) NewPeer(media *pion.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
+	return p.NewPeerFor(p.pass, media, chain)
+}
+
+// NewPeerFor makes a peer connection that reaches what the pass permits. Who made the pass closes it, after the peer connection.
+func (p *Port) NewPeerFor(pass *egress.Pass, media *pion.MediaEngine, chain *interceptor.Registry) (*Peer, error) {
 	cert, err := p.certificate()
 	if err != nil {
 		return nil, err
@@ -38,15 +47,16 @@ func (p *Port) NewPeer(media *pion.MediaEngine, chain *interceptor.Registry) (*P
 	if err != nil {
 		return nil, err
 	}
-	pc, err := p.api(l, media, chain).NewPeerConnection(pion.Configuration{
+	peer := &Peer{port: p, lane: l, pass: pass}
+	peer.PeerConnection, err = p.api(l, peer.reaches, media, chain).NewPeerConnection(pion.Configuration{
 		Certificates: []pion.Certificate{*cert},
 		BundlePolicy: pion.BundlePolicyMaxBundle,
 	})
 	if err != nil {
-		p.release(l, nil)
+		p.release(l, nil, nil)
 		return nil, err
 	}
-	return &Peer{PeerConnection: pc, port: p, lane: l}, nil
+	return peer, nil
 }
 
 // Offer makes an offer with all candidates and sets it.
@@ -139,7 +149,7 @@ func (p *Peer) AddCandidate(candidateInit string) error {
 
 // admit says whether a candidate of the far end may be used. An error means that this peer connection cannot work.
 func (p *Peer) admit(a netip.AddrPort) (bool, error) {
-	if p.port.guard.Permits(a.Addr()) != nil {
+	if !p.reaches(a.Addr()) {
 		return false, nil
 	}
 	p.mu.Lock()
@@ -155,6 +165,26 @@ func (p *Peer) admit(a netip.AddrPort) (bool, error) {
 	return true, err
 }
 
+// reaches says whether packets may go to an address of the far end, and sees that the socket lets them.
+func (p *Peer) reaches(a netip.Addr) bool {
+	if !p.pass.Permits(a, egress.ICE) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return false
+	case p.port.pass.Includes(a) || slices.Contains(p.opened, a):
+		return true
+	case len(p.opened) == maxRemotes:
+		return false
+	}
+	p.port.open(p.lane, a)
+	p.opened = append(p.opened, a)
+	return true
+}
+
 // Close ends the peer connection and returns when its goroutines are gone.
 func (p *Peer) Close() error {
 	p.mu.Lock()
@@ -165,6 +195,6 @@ func (p *Peer) Close() error {
 	p.closed = true
 	p.mu.Unlock()
 	err := p.GracefulClose()
-	p.port.release(p.lane, p.remotes)
+	p.port.release(p.lane, p.remotes, p.opened)
 	return err
 }

@@ -36,6 +36,7 @@ var ErrPortTaken = errors.New("the far end uses one port for several connections
 // from us as there are peer connections to it: the configured one first, then any.
 type Port struct {
 	guard   *egress.Guard
+	pass    *egress.Pass // of peer connections that have none of their own
 	log     *slog.Logger
 	address netip.AddrPort
 
@@ -51,6 +52,7 @@ type Port struct {
 // lane is one socket and the peer connections on it.
 type lane struct {
 	mux     *ice.UDPMuxDefault
+	socket  *socket
 	address netip.AddrPort
 	peers   int
 	remotes map[netip.AddrPort]int
@@ -58,8 +60,8 @@ type lane struct {
 
 // OpenPort opens the port on host:port.
 func OpenPort(ctx context.Context, guard *egress.Guard, address string, log *slog.Logger) (*Port, error) {
-	p := &Port{guard: guard, log: log, remotes: map[netip.AddrPort]int{}}
-	l, err := p.open(ctx, address)
+	p := &Port{guard: guard, pass: guard.Pass(""), log: log, remotes: map[netip.AddrPort]int{}}
+	l, err := p.listen(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +92,15 @@ func (p *Port) Close() error {
 	return errors.Join(errs...)
 }
 
-func (p *Port) open(ctx context.Context, address string) (*lane, error) {
+func (p *Port) listen(ctx context.Context, address string) (*lane, error) {
 	c, err := p.guard.ListenUDP(ctx, address)
 	if err != nil {
 		return nil, err
 	}
+	s := newSocket(c, p.pass)
 	return &lane{
-		mux: ice.NewUDPMuxDefault(ice.UDPMuxParams{
-			UDPConn: &socket{UDPConn: c, guard: p.guard},
-			Logger:  pionLog{p.log, "mux"},
-		}),
+		mux:     ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s, Logger: pionLog{p.log, "mux"}}),
+		socket:  s,
 		address: c.LocalAddr().(*net.UDPAddr).AddrPort(),
 		remotes: map[netip.AddrPort]int{},
 	}, nil
@@ -120,7 +121,7 @@ func (p *Port) acquire() (*lane, error) {
 			return l, nil
 		}
 	}
-	l, err := p.open(context.Background(), netip.AddrPortFrom(p.address.Addr(), 0).String())
+	l, err := p.listen(context.Background(), netip.AddrPortFrom(p.address.Addr(), 0).String())
 	if err != nil {
 		return nil, err
 	}
@@ -149,10 +150,20 @@ func (p *Port) learn(l *lane, own []netip.AddrPort, a netip.AddrPort) error {
 	return nil
 }
 
-// release takes a peer connection off its socket. Sockets besides the first are closed when nobody is left on them.
-func (p *Port) release(l *lane, remotes []netip.AddrPort) {
+// open lets packets for one peer connection go to an address that is not national.
+func (p *Port) open(l *lane, a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	l.socket.change(a, 1)
+}
+
+// release takes a peer connection off its socket. Sockets besides the first are closed when nobody is left on them.
+func (p *Port) release(l *lane, remotes []netip.AddrPort, opened []netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range opened {
+		l.socket.change(a, -1)
+	}
 	for _, a := range remotes {
 		for _, m := range [...]map[netip.AddrPort]int{p.remotes, l.remotes} {
 			if m[a]--; m[a] == 0 {
@@ -172,8 +183,9 @@ func (p *Port) release(l *lane, remotes []netip.AddrPort) {
 	}
 }
 
-// api makes pion's entrance for one peer connection on a socket.
-func (p *Port) api(l *lane, media *pion.MediaEngine, chain *interceptor.Registry) *pion.API {
+// api makes pion's entrance for one peer connection on a socket. reaches is asked about each address of the far end, those that ICE finds out by
+// itself too.
+func (p *Port) api(l *lane, reaches func(netip.Addr) bool, media *pion.MediaEngine, chain *interceptor.Registry) *pion.API {
 	var e pion.SettingEngine
 	e.LoggerFactory = pionLog{log: p.log}
 	e.SetICEUDPMux(l.mux)
@@ -184,7 +196,7 @@ func (p *Port) api(l *lane, media *pion.MediaEngine, chain *interceptor.Registry
 	e.SetICETimeouts(disconnectedAfter, failedAfter, keepaliveEvery)
 	e.SetRemoteIPFilter(func(ip net.IP) bool {
 		a, ok := netip.AddrFromSlice(ip)
-		return ok && p.guard.Permits(a) == nil
+		return ok && reaches(a.Unmap())
 	})
 	return pion.NewAPI(pion.WithSettingEngine(e), pion.WithMediaEngine(media), pion.WithInterceptorRegistry(chain))
 }

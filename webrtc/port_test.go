@@ -155,7 +155,7 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	s := &socket{UDPConn: c, guard: guard}
+	s := newSocket(c, guard.Pass(""))
 	if _, err := s.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}); !errors.Is(err, egress.ErrDenied) {
 		t.Errorf("write: %v", err)
 	}
@@ -164,6 +164,56 @@ func TestGuard(t *testing.T) {
 	}
 	if _, err := s.WriteTo([]byte("x"), &net.TCPAddr{}); err == nil {
 		t.Error("wrote to a TCP address")
+	}
+}
+
+// TestPass: what one peer connection may reach, no other one of the same port does; after it nobody does. Asking for each packet costs no memory.
+func TestPass(t *testing.T) {
+	guard := egress.Only(netip.MustParsePrefix("127.0.0.1/32"))
+	port := openPort(t, guard)
+	newFor := func(pass *egress.Pass) *Peer {
+		m := new(pion.MediaEngine)
+		if err := m.RegisterDefaultCodecs(); err != nil {
+			t.Fatal(err)
+		}
+		p, err := port.NewPeerFor(pass, m, new(interceptor.Registry))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		return p
+	}
+	foreign := netip.MustParseAddr("127.0.0.2")
+	guest, other := newFor(guard.Pass("guest", netip.PrefixFrom(foreign, 32))), newPeer(t, port)
+	s := guest.lane.socket
+	if s.permits(foreign) {
+		t.Error("permitted before anybody is there")
+	}
+	if ok, err := other.admit(netip.AddrPortFrom(foreign, 1000)); ok || err != nil {
+		t.Errorf("another peer connection may go there: %v", err)
+	}
+	if err := admit(t, guest, "127.0.0.2:1000"); err != nil {
+		t.Error(err)
+	}
+	if !guest.reaches(foreign) || !guest.reaches(netip.MustParseAddr("::ffff:127.0.0.2").Unmap()) || guest.reaches(netip.MustParseAddr("127.0.0.3")) {
+		t.Error("the pass is not what the peer connection reaches")
+	}
+	for _, a := range []string{"127.0.0.1", "127.0.0.2", "::ffff:127.0.0.2", "127.0.0.3"} {
+		a, want := netip.MustParseAddr(a), a != "127.0.0.3"
+		if n := testing.AllocsPerRun(100, func() {
+			if s.permits(a) != want {
+				t.Errorf("%s: permitted %v, want %v", a, !want, want)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", a, n)
+		}
+	}
+	_ = guest.Close()
+	if s.permits(foreign) || guest.reaches(foreign) {
+		t.Error("permitted after the last peer connection that was")
+	}
+	if guard.DeniedFor(egress.ICE) == 0 || guard.Denied() != guard.DeniedFor(egress.ICE) {
+		t.Errorf("%d refusals, %d of them for ICE", guard.Denied(), guard.DeniedFor(egress.ICE))
 	}
 }
 

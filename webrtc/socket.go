@@ -1,17 +1,41 @@
 package webrtc
 
 import (
+	"maps"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"passerelle/internal/egress"
 )
 
-// socket is a UDP socket that sends nothing to where the guard does not permit, whatever ICE has learnt from the far end's packets. pion/ice
-// recognises its AddrPort methods and then allocates no address per packet.
+// socket is a UDP socket that sends nothing to where it is not permitted, whatever ICE has learnt from the far end's packets: to the national networks,
+// and to the addresses that are open for a peer connection with a pass of its own. pion/ice recognises its AddrPort methods and then allocates no
+// address per packet.
 type socket struct {
 	*net.UDPConn
-	guard *egress.Guard
+	pass *egress.Pass
+	open atomic.Pointer[map[netip.Addr]int] // how many peer connections an address is open for; changed by replacing it
+}
+
+func newSocket(c *net.UDPConn, pass *egress.Pass) *socket {
+	s := &socket{UDPConn: c, pass: pass}
+	s.open.Store(&map[netip.Addr]int{})
+	return s
+}
+
+// change opens an address for one more peer connection (1), or for one less (-1). One goroutine calls it at a time.
+func (s *socket) change(a netip.Addr, by int) {
+	open := maps.Clone(*s.open.Load())
+	if open[a] += by; open[a] <= 0 {
+		delete(open, a)
+	}
+	s.open.Store(&open)
+}
+
+// permits tells whether a packet may be sent to the address. It neither allocates nor locks, unless it refuses.
+func (s *socket) permits(a netip.Addr) bool {
+	return s.pass.Includes(a) || (*s.open.Load())[a.Unmap()] > 0 || s.pass.Permits(a, egress.ICE)
 }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
@@ -21,8 +45,8 @@ func (s *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 
 // WriteToAddrPort implements ice.AddrPortReaderWriter.
 func (s *socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if err := s.guard.Permits(to.Addr()); err != nil {
-		return 0, err
+	if !s.permits(to.Addr()) {
+		return 0, egress.ErrDenied
 	}
 	return s.WriteToUDPAddrPort(b, to)
 }

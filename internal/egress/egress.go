@@ -1,14 +1,23 @@
-// Package egress opens every socket of Passerelle and is asked before anything is sent: a destination is one of the permitted networks, or
-// nothing leaves. Names are resolved here, once per connection, and the address that was checked is the address that is dialled.
+// Package egress opens every socket of Passerelle and is asked before anything is sent: a destination is in one of the national networks, or in one
+// that a call was granted, or nothing leaves. Names are resolved here, by name servers that are destinations like any other, and the address that was
+// checked is the address that is dialled.
+//
+//	Guard   the national networks, and the sockets
+//	Pass    what one call, or one part of the node, may reach besides them
+//	Denied  a refusal, as it is told to the record
+//
+// Listening is not bounded: on which address a node listens is its admin's configuration, and nothing is sent by it. What answers over such a socket
+// asks a Pass first.
 package egress
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
+
+	"golang.org/x/time/rate"
 )
 
 // ErrDenied is wrapped by every refusal.
@@ -23,56 +32,27 @@ func own() []netip.Prefix {
 	}
 }
 
-// Guard knows the permitted networks. Its methods may be called from any goroutine.
+// Guard knows the national networks. Its methods may be called from any goroutine.
 type Guard struct {
-	networks []netip.Prefix
-	denied   atomic.Uint64
+	national []netip.Prefix
+	resolver *net.Resolver
+	node     *Pass
+
+	denied  [len(uses)]atomic.Uint64
+	report  atomic.Pointer[func(Denied)]
+	reports *rate.Limiter
 }
 
-// New makes a guard that permits the machine's own networks and the given ones.
-func New(networks ...netip.Prefix) *Guard {
-	return &Guard{networks: append(own(), networks...)}
-}
+// New makes a guard whose national networks are the machine's own ones and the given ones.
+func New(networks ...netip.Prefix) *Guard { return Only(append(own(), networks...)...) }
 
-// ParseNetwork reads a network in CIDR form, or a single address.
-func ParseNetwork(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is neither an IP address nor a network such as 192.0.2.0/24", s)
-	}
-	return p.Masked(), nil
+// Only makes a guard whose national networks are the given ones, without the machine's own.
+func Only(networks ...netip.Prefix) *Guard {
+	g := &Guard{national: networks, reports: rate.NewLimiter(reportRate, reportBurst)}
+	g.node = g.Pass("")
+	g.resolver = &net.Resolver{PreferGo: true, Dial: g.dialNameServer} // Go's own: the C library's opens sockets that nobody checks
+	return g
 }
-
-// ParseNetworks reads several networks.
-func ParseNetworks(list []string) ([]netip.Prefix, error) {
-	networks := make([]netip.Prefix, 0, len(list))
-	for _, s := range list {
-		p, err := ParseNetwork(s)
-		if err != nil {
-			return nil, err
-		}
-		networks = append(networks, p)
-	}
-	return networks, nil
-}
-
-// Permits answers nil when packets may be sent to the address.
-func (g *Guard) Permits(a netip.Addr) error {
-	a = a.Unmap().WithZone("")
-	for _, p := range g.networks {
-		if p.Contains(a) {
-			return nil
-		}
-	}
-	g.denied.Add(1)
-	return fmt.Errorf("%s: %w: add it to egress.networks or to the trunk, if it may be reached", a, ErrDenied)
-}
-
-// Denied counts the refusals so far.
-func (g *Guard) Denied() uint64 { return g.denied.Load() }
 
 // ListenUDP opens a UDP socket on host:port.
 func (g *Guard) ListenUDP(ctx context.Context, address string) (*net.UDPConn, error) {
@@ -92,40 +72,20 @@ func (g *Guard) ListenTCP(ctx context.Context, address string) (*net.TCPListener
 	return l.(*net.TCPListener), nil
 }
 
-// Lookup resolves a host to the first of its addresses that is permitted.
-func (g *Guard) Lookup(ctx context.Context, host string) (netip.Addr, error) {
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	err = fmt.Errorf("%s has no address", host)
-	for _, a := range addrs {
-		if err = g.Permits(a); err == nil {
-			return a.Unmap(), nil
-		}
-	}
-	return netip.Addr{}, err
+// DialContext connects to host:port over tcp or udp, within the national networks: it is for what the node itself needs. The host is resolved
+// here and every address is checked before it is tried.
+func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return g.node.DialContext(ctx, network, address)
 }
 
-// DialContext connects to host:port over tcp or udp. The host is resolved here and every address is checked before it is tried.
-func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
+// dialNameServer is how the resolver reaches a name server of the system's configuration.
+func (g *Guard) dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
+	server, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
+	if err := g.node.Check(server.Addr(), DNS); err != nil {
 		return nil, err
 	}
-	err = fmt.Errorf("%s has no address", host)
-	for _, a := range addrs {
-		if err = g.Permits(a); err != nil {
-			continue
-		}
-		var c net.Conn
-		if c, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port)); err == nil {
-			return c, nil
-		}
-	}
-	return nil, err
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
