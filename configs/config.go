@@ -17,6 +17,7 @@ type Config struct {
 	Rules     Rules     `koanf:"rules"`
 	Lobby     Lobby     `koanf:"lobby"`
 	Journal   Journal   `koanf:"journal"`
+	Guests    Guests    `koanf:"guests"`
 	SIP       SIP       `koanf:"sip"`
 }
 
@@ -215,6 +216,35 @@ type Keep struct {
 	Calls     time.Duration `koanf:"calls"`
 	Decisions time.Duration `koanf:"decisions"` // and admissions
 	Others    time.Duration `koanf:"others"`    // admin actions, configuration, refused destinations
+}
+
+// Guests are people who come by a link: to the page that this node serves, or with WHIP and WHEP.
+type Guests struct {
+	Listen    string   `koanf:"listen"`     // host:port of the page and of what it asks for; empty: off
+	PublicURL string   `koanf:"public_url"` // https://…: what links begin with; empty: the listener's address
+	CertFile  string   `koanf:"cert_file"`  // PEM; empty: HTTP without TLS, for a proxy in front
+	KeyFile   string   `koanf:"key_file"`   // PEM
+	Proxies   []string `koanf:"proxies"`    // CIDR; what they write into X-Forwarded-For and X-Forwarded-Proto is believed
+	Origins   []string `koanf:"origins"`    // https://…: pages besides our own that may use the WebSocket, WHIP and WHEP; *: all for WHIP and WHEP
+
+	UDPListen string   `koanf:"udp_listen"` // host:port: one for the media of all guests
+	TCPListen string   `koanf:"tcp_listen"` // host:port for the media of guests behind a firewall that lets no UDP through; empty: off
+	Advertise []string `koanf:"advertise"`  // IP addresses to tell guests instead of the bound ones, where a NAT changes them
+	Networks  []string `koanf:"networks"`   // CIDR; where guests' media may go to, besides national networks and what a rule grants
+
+	HostedIn string `koanf:"hosted_in"` // told to guests before they join: "France"
+	Consent  string `koanf:"consent"`   // further text that they agree to; plain
+
+	Max           int           `koanf:"max"`             // guests at the same time
+	MaxPerAddress int           `koanf:"max_per_address"` // guests from one address; 0: no limit of its own
+	Rate          int           `koanf:"rate"`            // requests a second from one address, after a burst of ten times as many
+	Grace         time.Duration `koanf:"grace"`           // how long a place in the room is kept for somebody whose network is gone
+	Tiles         int           `koanf:"tiles"`           // pictures that one guest may see at the same time
+	Kbps          int           `koanf:"kbps"`            // of pictures to one guest, at most
+
+	KeyDir         string `koanf:"key_dir"`     // of the Ed25519 keys that sign links, PEM; empty: links in the state directory, where a first one is made
+	LinkSecret     Secret `koanf:"link_secret"` // shared secrets that sign links instead (HS256), one on each line: the first signs, all are good
+	LinkSecretFile string `koanf:"link_secret_file"`
 }
 
 // Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.

@@ -65,6 +65,19 @@ func Defaults() Config {
 			Keep:         Keep{Calls: 365 * day, Decisions: 365 * day, Others: 365 * day},
 			ShortenAfter: 30 * day,
 		},
+		Guests: Guests{
+			Proxies:       []string{},
+			Origins:       []string{},
+			UDPListen:     "127.0.0.1:0",
+			Advertise:     []string{},
+			Networks:      []string{},
+			Max:           300,
+			MaxPerAddress: 20,
+			Rate:          10,
+			Grace:         30 * time.Second,
+			Tiles:         9,
+			Kbps:          4000,
+		},
 	}
 }
 

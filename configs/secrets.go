@@ -19,6 +19,7 @@ func (c *Config) readSecrets() error {
 		readSecret("directory.roomkit.token_file", c.Directory.Roomkit.TokenFile, &c.Directory.Roomkit.Token),
 		readSecret("rules.service.token_file", c.Rules.Service.TokenFile, &c.Rules.Service.Token),
 		readSecret("journal.password_file", c.Journal.PasswordFile, &c.Journal.Password),
+		readSecret("guests.link_secret_file", c.Guests.LinkSecretFile, &c.Guests.LinkSecret),
 	)
 	for i := range c.SIP.Trunks {
 		d := &c.SIP.Trunks[i].Digest

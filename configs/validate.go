@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 	p.rules(c.Rules)
 	p.lobby(c.Lobby)
 	p.journal(c.Journal)
+	p.guests(c.Guests)
 	return errors.Join(p...)
 }
 
@@ -40,6 +41,9 @@ func (c Config) Warnings() []string {
 	}
 	if u, err := url.Parse(c.Directory.Roomkit.URL); err == nil && u.Scheme == "http" {
 		list = append(list, "directory.roomkit.url: http: the token and PINs travel unencrypted")
+	}
+	if g := c.Guests; g.Listen != "" && g.CertFile == "" && !strings.HasPrefix(g.PublicURL, "https:") {
+		list = append(list, "guests.public_url: not https: browsers give microphone and camera only to pages of this machine then")
 	}
 	for i, t := range c.SIP.Trunks {
 		if t.Encryption == "require" && len(c.SIP.TLS.Listen) == 0 {

@@ -137,7 +137,7 @@ type Keeper struct {
 	now   func() time.Time
 }
 
-// Open brings the table up to date and makes a keeper. The database stays the caller's to close.
+// Open brings the table up to date and makes a keeper. Close closes the database.
 func Open(ctx context.Context, db *sql.DB, d Dialect, keys *Keys, log *slog.Logger) (*Keeper, error) {
 	if err := migrate(ctx, db, d, log); err != nil {
 		return nil, fmt.Errorf("links: %w", err)
@@ -145,6 +145,12 @@ func Open(ctx context.Context, db *sql.DB, d Dialect, keys *Keys, log *slog.Logg
 	k := &Keeper{keys: keys, store: store{db}, now: time.Now}
 	return k, k.store.forget(ctx, k.now().Add(-memory))
 }
+
+// Close closes the database.
+func (k *Keeper) Close() error { return k.store.db.Close() }
+
+// Rotate makes a new key, which signs from now on, and tells its id. Links that an older one signed stay good until its file is deleted.
+func (k *Keeper) Rotate() (string, error) { return k.keys.Rotate() }
 
 // Create makes a link and its token. Nobody can get the token a second time. The error wraps ErrInvalid where the wish is at fault.
 func (k *Keeper) Create(ctx context.Context, w Wish) (Link, string, error) {
