@@ -67,7 +67,7 @@ const (
 	ParticipantChanged SessionEventKind = iota + 1 // came, or has another state now: Participant
 	ParticipantLeft                                // Participant
 	SelfChanged                                    // our own name, attributes or permissions, whoever changed them: Participant
-	MutedByHost                                    // our track was muted or unmuted by a host: Muted
+	MutedByHost                                    // our track was muted or unmuted by a host: Muted, Source
 	SpeakersChanged                                // Speakers
 	DataReceived                                   // Data, Topic; Participant.Identity and SID are the sender's as the SFU says, both empty: the server itself
 	Interrupted                                    // the SFU is away, we are trying to get back
@@ -81,6 +81,7 @@ type SessionEvent struct {
 	Kind        SessionEventKind
 	Participant Participant
 	Muted       bool
+	Source      Source // empty: the microphone
 	Recording   bool
 	Speakers    []Speaker
 	Topic       string

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,52 @@ const (
 type VideoCodec struct {
 	Kind VideoKind
 	Fmtp string // as in SDP: "profile-id=0", "packetization-mode=1;profile-level-id=42e01f"; may be empty
+}
+
+// VideoRate is the clock of every format, per second.
+const VideoRate = 90000
+
+// VideoCodecs are the formats that the SFU side takes, best first. What is not among them (Same) cannot be published.
+func VideoCodecs() []VideoCodec {
+	const h264 = "level-asymmetry-allowed=1;"
+	return []VideoCodec{
+		{VP8, ""},
+		{VP9, "profile-id=0"},
+		{H264, h264 + "packetization-mode=1;profile-level-id=42e01f"},
+		{H264, h264 + "packetization-mode=0;profile-level-id=42e01f"},
+		{H264, h264 + "packetization-mode=1;profile-level-id=42001f"},
+		{H264, h264 + "packetization-mode=0;profile-level-id=42001f"},
+		{H264, h264 + "packetization-mode=1;profile-level-id=640032"},
+		{AV1, ""},
+	}
+}
+
+// Same tells whether two codecs can be taken for each other: levels and the like do not matter, profiles and packetization do.
+func (c VideoCodec) Same(o VideoCodec) bool {
+	if c.Kind != o.Kind {
+		return false
+	}
+	switch c.Kind {
+	case VP9: // RFC 9628, section 6
+		return c.parameter("profile-id", "0") == o.parameter("profile-id", "0")
+	case AV1:
+		return c.parameter("profile", "0") == o.parameter("profile", "0")
+	case H264: // RFC 6184, section 8.1: profile_idc and profile-iop, without the level
+		mine, theirs := c.parameter("profile-level-id", "42000a"), o.parameter("profile-level-id", "42000a")
+		return len(mine) == 6 && len(theirs) == 6 && strings.EqualFold(mine[:4], theirs[:4]) &&
+			c.parameter("packetization-mode", "0") == o.parameter("packetization-mode", "0")
+	}
+	return true
+}
+
+// parameter is one of Fmtp's, or otherwise.
+func (c VideoCodec) parameter(name, otherwise string) string {
+	for p := range strings.SplitSeq(c.Fmtp, ";") {
+		if k, v, _ := strings.Cut(strings.TrimSpace(p), "="); strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	return otherwise
 }
 
 // Source says what a picture is of.
@@ -50,7 +97,7 @@ type VideoPacket struct {
 	Sequence   uint16
 	Timestamp  uint32 // 90 kHz
 	Marker     bool   // last of a picture
-	Payload    []byte // with the format's payload descriptor
+	Payload    []byte // with the format's payload descriptor; empty: a number and nothing else (padding)
 	Dependency []byte // the dependency descriptor header extension, where there is one (AV1)
 	Arrival    time.Time
 }

@@ -112,9 +112,14 @@ func (s *Session) look(ctx context.Context, l *link, out *outage) (loss, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	up := s.mediaUp()
-	if s.track != nil && s.track.sid != "" && s.publisher.state() == pion.PeerConnectionStateConnected && !s.track.up {
-		s.track.up = true
-		s.notify()
+	if s.publisher.state() == pion.PeerConnectionStateConnected && s.publisher.settled() {
+		for _, t := range s.ours() {
+			if p := t.common(); p.sid != "" && !p.up {
+				p.up = true
+				t.flows()
+				s.notify()
+			}
+		}
 	}
 	if !up || s.whole {
 		return loss{}, false
@@ -153,8 +158,9 @@ func (s *Session) closePeers() {
 	s.publisher, s.subscriber = nil, nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.channel = nil
-	if s.track != nil {
-		s.track.unpublish()
+	s.channel, s.dropped, s.sections = nil, nil, 0
+	for _, t := range s.ours() {
+		unpublish(t)
+		t.common().sender = nil
 	}
 }

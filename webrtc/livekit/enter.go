@@ -211,8 +211,14 @@ func (s *Session) token() (string, error) {
 			CanPublish: s.join.Publish, CanPublishData: s.join.Publish, CanSubscribe: s.join.Subscribe, CanUpdateOwnMetadata: true,
 		},
 	}
-	if s.join.Publish {
-		cl.Video.CanPublishSources = []string{"microphone"}
+	for _, may := range [...]struct {
+		is     bool
+		source string
+	}{{s.join.Publish, "microphone"}, {s.join.Camera, "camera"}, {s.join.Content, "screen_share"}} {
+		if may.is {
+			cl.Video.CanPublishSources = append(cl.Video.CanPublishSources, may.source)
+			cl.Video.CanPublish = true
+		}
 	}
 	if s.join.Phone {
 		cl.Kind = "sip"

@@ -51,7 +51,9 @@ func (q *events) merge(e bridge.SessionEvent) []bridge.SessionEvent {
 	switch e.Kind {
 	case bridge.DataReceived:
 		q.data++
-	case bridge.SelfChanged, bridge.MutedByHost, bridge.SpeakersChanged, bridge.RecordingChanged:
+	case bridge.MutedByHost:
+		q.drop(slices.IndexFunc(q.list, func(o bridge.SessionEvent) bool { return o.Kind == e.Kind && o.Source == e.Source }))
+	case bridge.SelfChanged, bridge.SpeakersChanged, bridge.RecordingChanged:
 		q.drop(slices.IndexFunc(q.list, func(o bridge.SessionEvent) bool { return o.Kind == e.Kind }))
 	case bridge.ParticipantChanged, bridge.ParticipantLeft:
 		q.drop(slices.IndexFunc(q.list, func(o bridge.SessionEvent) bool {

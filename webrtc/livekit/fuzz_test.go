@@ -36,7 +36,9 @@ func FuzzData(f *testing.F) {
 
 // FuzzSignal: whatever a server says, a session handles it or calls it an error.
 func FuzzSignal(f *testing.F) {
-	info := &lksig.ParticipantInfo{Sid: "PA_1", Identity: "one", Tracks: []*lksig.TrackInfo{{Sid: "TR_1"}}, Permission: &lksig.ParticipantPermission{}}
+	info := &lksig.ParticipantInfo{Sid: "PA_1", Identity: "one", Tracks: []*lksig.TrackInfo{{
+		Sid: "TR_1", Type: lksig.TrackType_VIDEO, Codecs: []*lksig.SimulcastCodecInfo{{MimeType: "video/VP8", Layers: []*lksig.VideoLayer{{Height: 180}}}},
+	}}, Permission: &lksig.ParticipantPermission{}}
 	self := &lksig.ParticipantInfo{Sid: "PA_me", Identity: "me", Tracks: []*lksig.TrackInfo{{Sid: "TR_me", Muted: true}}}
 	for _, m := range []*lksig.SignalResponse{
 		{},
@@ -48,6 +50,10 @@ func FuzzSignal(f *testing.F) {
 		{Message: &lksig.SignalResponse_TrackPublished{TrackPublished: &lksig.TrackPublishedResponse{Cid: "c", Track: &lksig.TrackInfo{Sid: "TR_me"}}}},
 		{Message: &lksig.SignalResponse_TrackUnpublished{TrackUnpublished: &lksig.TrackUnpublishedResponse{TrackSid: "TR_me"}}},
 		{Message: &lksig.SignalResponse_Mute{Mute: &lksig.MuteTrackRequest{Sid: "TR_me", Muted: true}}},
+		{Message: &lksig.SignalResponse_TrackUnpublished{TrackUnpublished: &lksig.TrackUnpublishedResponse{TrackSid: "TR_v"}}},
+		{Message: &lksig.SignalResponse_SubscribedQualityUpdate{SubscribedQualityUpdate: &lksig.SubscribedQualityUpdate{
+			TrackSid: "TR_v", SubscribedCodecs: []*lksig.SubscribedCodec{{Codec: "vp8", Qualities: []*lksig.SubscribedQuality{{Enabled: true}, {Quality: 2, Enabled: true}}}},
+		}}},
 		{Message: &lksig.SignalResponse_SpeakersChanged{SpeakersChanged: &lksig.SpeakersChanged{Speakers: []*lksig.SpeakerInfo{{Sid: "PA_1", Level: 1, Active: true}}}}},
 		{Message: &lksig.SignalResponse_RequestResponse{RequestResponse: &lksig.RequestResponse{RequestId: 1, Reason: 2}}},
 		{Message: &lksig.SignalResponse_Leave{Leave: &lksig.LeaveRequest{Action: 2, Reason: 3}}},
@@ -77,7 +83,16 @@ func FuzzSignal(f *testing.F) {
 		defer l.close()
 		s := newSession(c, bridge.Join{Identity: "me", Subscribe: true}, slog.New(slog.DiscardHandler))
 		s.sid = "PA_me"
-		s.track = &Track{s: s, cid: "c", sid: "TR_me"}
+		s.track = &Track{published: published{s: s, cid: "c", sid: "TR_me"}}
+		camera := bridge.Publication{
+			Source: bridge.Camera, Codec: bridge.VideoCodec{Kind: bridge.VP8}, Layers: make([]bridge.Layer, 2), WantKeyframe: func(int) {},
+			WantLayers: func(wanted [bridge.MaxLayers]bool) {
+				if wanted[2] {
+					t.Error("a layer is wanted that there is not")
+				}
+			},
+		}
+		s.videos[bridge.Camera] = &VideoTrack{published: published{s: s, cid: "v", sid: "TR_v"}, wish: camera}
 		defer s.tracks.Wait()
 		defer s.closePeers()
 		if err := s.handle(t.Context(), l, m); err != nil {

@@ -38,6 +38,8 @@ func (s *Session) handle(ctx context.Context, l *link, m *lksig.SignalResponse) 
 		return &leaveError{&lksig.LeaveRequest{Reason: lksig.DisconnectReason_PARTICIPANT_REMOVED}}
 	case *lksig.SignalResponse_Join, *lksig.SignalResponse_Reconnect:
 		return errors.New("LiveKit began anew in the middle")
+	case *lksig.SignalResponse_SubscribedQualityUpdate:
+		s.onWanted(m.SubscribedQualityUpdate)
 	case *lksig.SignalResponse_SubscriptionResponse:
 		s.log.Debug("subscription refused", "track", m.SubscriptionResponse.GetTrackSid(), "error", m.SubscriptionResponse.GetErr())
 	}
@@ -76,9 +78,11 @@ func (s *Session) onRequestResponse(r *lksig.RequestResponse) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if add := r.GetAddTrack(); add != nil && s.track != nil && add.GetCid() == s.track.cid && err != nil {
-		s.track.refused = err
-		s.track.unpublish()
+	if add := r.GetAddTrack(); add.GetCid() != "" && err != nil {
+		if t := s.find(func(t *published) bool { return t.cid == add.GetCid() }); t != nil {
+			t.common().refused = err
+			unpublish(t)
+		}
 	}
 	if id := r.GetRequestId(); s.asked[id] {
 		s.answers[id] = err

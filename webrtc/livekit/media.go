@@ -1,14 +1,12 @@
 package livekit
 
 import (
-	"fmt"
-
 	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
-	"passerelle/bridge"
 	"passerelle/transcode"
 )
 
@@ -23,41 +21,75 @@ func opus() pion.RTPCodecParameters {
 	}
 }
 
-func mediaEngine() (*pion.MediaEngine, error) {
+// mediaEngine knows the formats; most sessions have no pictures, and need not pay for them.
+func mediaEngine(pictures bool) (*pion.MediaEngine, error) {
 	m := new(pion.MediaEngine)
 	if err := m.RegisterCodec(opus(), pion.RTPCodecTypeAudio); err != nil {
 		return nil, err
 	}
+	if !pictures {
+		return m, nil
+	}
+	for _, c := range videoCodecs() {
+		if err := m.RegisterCodec(c, pion.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
 }
 
-// sendingEngine adds the level of each packet. Header extensions are numbered in the order of their registration, from 1.
-func sendingEngine() (*pion.MediaEngine, error) {
-	m, err := mediaEngine()
+// sendingEngine adds header extensions: the level of each packet of sound, and which section and layer of ours a packet of video belongs to. They are
+// numbered in the order of their registration, from 1.
+func sendingEngine(pictures bool) (*pion.MediaEngine, error) {
+	m, err := mediaEngine(pictures)
 	if err != nil {
 		return nil, err
 	}
-	return m, m.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: sdp.AudioLevelURI}, pion.RTPCodecTypeAudio,
-		pion.RTPTransceiverDirectionSendonly)
+	if err := m.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: sdp.AudioLevelURI}, pion.RTPCodecTypeAudio,
+		pion.RTPTransceiverDirectionSendonly); err != nil || !pictures {
+		return m, err
+	}
+	for _, uri := range [...]string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, dependencyURI} {
+		if err := m.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: uri}, pion.RTPCodecTypeVideo,
+			pion.RTPTransceiverDirectionSendonly); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
 }
 
-// senderReports makes RTCP sender reports, by which receivers align sound and picture.
-func senderReports() (*interceptor.Registry, error) {
-	f, err := report.NewSenderInterceptor()
+// receivingEngine takes all that a room may have.
+func receivingEngine() (*pion.MediaEngine, error) {
+	m, err := mediaEngine(true)
 	if err != nil {
 		return nil, err
 	}
+	return m, m.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: dependencyURI}, pion.RTPCodecTypeVideo,
+		pion.RTPTransceiverDirectionRecvonly)
+}
+
+// sendingChain makes RTCP sender reports, by which receivers align sound and picture, and sends lost packets of video again.
+func sendingChain(pictures bool) (*interceptor.Registry, error) {
 	r := new(interceptor.Registry)
-	r.Add(f)
+	reports, err := report.NewSenderInterceptor()
+	if err != nil {
+		return nil, err
+	}
+	r.Add(reports)
+	if pictures {
+		again, err := nack.NewResponderInterceptor(nack.ResponderSize(resendable))
+		if err != nil {
+			return nil, err
+		}
+		r.Add(again)
+	}
 	return r, nil
 }
 
-// checkLevelID makes sure that the caller's header extension is the one that was agreed.
-func checkLevelID(sender *pion.RTPSender) error {
-	for _, e := range sender.GetParameters().HeaderExtensions {
-		if e.URI == sdp.AudioLevelURI && e.ID != bridge.AudioLevelID {
-			return fmt.Errorf("audio level has id %d, not %d", e.ID, bridge.AudioLevelID)
-		}
-	}
-	return nil
+// receivingChain reports how well we hear and see, and asks for lost packets of video.
+func receivingChain() *interceptor.Registry {
+	r := new(interceptor.Registry)
+	r.Add(receiverReports{})
+	r.Add(lossNotices{})
+	return r
 }

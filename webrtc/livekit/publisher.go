@@ -7,14 +7,20 @@ import (
 	"github.com/google/uuid"
 	pion "github.com/pion/webrtc/v4"
 
+	"passerelle/bridge"
 	"passerelle/webrtc"
 	"passerelle/webrtc/livekit/lksig"
 )
 
-// publisher is the peer connection that we offer, with our track and our data channel. It is of run only; a nil publisher has not been made.
+// streamID is the media stream that our tracks are in, as SDP names it.
+const streamID = "passerelle"
+
+// maxSections bounds the video sections of a publisher's SDP: each new publication is one more, and the far end of a leg can stop and start.
+const maxSections = 64
+
+// publisher is the peer connection that we offer, with our tracks and our data channel. It is of run only; a nil publisher has not been made.
 type publisher struct {
 	*webrtc.Peer
-	sender      *pion.RTPSender
 	offers      uint32 // sent
 	answered    uint32
 	renegotiate bool
@@ -40,21 +46,40 @@ func (p *publisher) close() {
 	}
 }
 
-// publishWishes brings the track and the data channel to the room that are wanted and not there yet.
+// settled tells whether the server has answered all that we offered.
+func (p *publisher) settled() bool { return p != nil && p.answered == p.offers && !p.renegotiate }
+
+// publishWishes brings the tracks and the data channel to the room that are wanted and not there yet, and takes out those that are not
+// wanted any more.
 func (s *Session) publishWishes(ctx context.Context, l *link) error {
 	s.mu.Lock()
-	t, d := s.track, s.channel
-	wantTrack := t != nil && t.cid == "" && t.refused == nil && s.join.Publish
-	var add *lksig.AddTrackRequest
-	if wantTrack {
-		t.cid = uuid.NewString()
-		add = &lksig.AddTrackRequest{
-			Cid: t.cid, Name: t.name, Type: lksig.TrackType_AUDIO, Source: lksig.TrackSource_MICROPHONE, Muted: t.muted, DisableRed: true,
+	d := s.channel
+	var tracks []outgoing
+	var requests []*lksig.AddTrackRequest
+	for _, t := range s.ours() {
+		p := t.common()
+		if p.cid != "" || p.refused != nil || !s.may(p.source) {
+			continue
 		}
+		if _, sound := t.(*Track); !sound {
+			if s.sections == maxSections {
+				p.refused = fmt.Errorf("%w: published %d times", bridge.ErrBusy, maxSections)
+				s.notify()
+				continue
+			}
+			s.sections++
+		}
+		p.cid = uuid.NewString()
+		tracks, requests = append(tracks, t), append(requests, t.request())
+	}
+	dropped := s.dropped
+	s.dropped = nil
+	if s.publisher == nil {
+		dropped = nil
 	}
 	wantChannel := d != nil && !d.made
 	s.mu.Unlock()
-	if !wantTrack && !wantChannel {
+	if len(tracks) == 0 && len(dropped) == 0 && !wantChannel {
 		return nil
 	}
 	if err := s.makePublisher(); err != nil {
@@ -65,26 +90,44 @@ func (s *Session) publishWishes(ctx context.Context, l *link) error {
 			return err
 		}
 	}
-	if wantTrack {
-		if err := l.send(&lksig.SignalRequest{Message: &lksig.SignalRequest_AddTrack{AddTrack: add}}); err != nil {
+	for _, t := range dropped {
+		if err := s.publisher.remove(t); err != nil {
 			return err
 		}
-		if err := s.addTrack(t, add.Cid); err != nil {
+	}
+	for i, t := range tracks {
+		if err := l.send(&lksig.SignalRequest{Message: &lksig.SignalRequest_AddTrack{AddTrack: requests[i]}}); err != nil {
+			return err
+		}
+		if err := s.publisher.remove(t.common()); err != nil { // an earlier publication
+			return err
+		}
+		if err := t.attach(s.publisher); err != nil {
 			return err
 		}
 	}
 	return s.offer(ctx, l, false)
 }
 
+// remove takes a track out.
+func (p *publisher) remove(t *published) error {
+	if t.sender == nil {
+		return nil
+	}
+	sender := t.sender
+	t.sender = nil
+	return p.RemoveTrack(sender)
+}
+
 func (s *Session) makePublisher() error {
 	if s.publisher != nil {
 		return nil
 	}
-	media, err := sendingEngine()
+	media, err := sendingEngine(s.shows.any())
 	if err != nil {
 		return err
 	}
-	chain, err := senderReports()
+	chain, err := sendingChain(s.shows.any())
 	if err != nil {
 		return err
 	}
@@ -94,38 +137,6 @@ func (s *Session) makePublisher() error {
 	}
 	peer.OnConnectionStateChange(func(pion.PeerConnectionState) { s.poke() })
 	s.publisher = &publisher{Peer: peer}
-	return nil
-}
-
-// addTrack puts a new track into the publisher, in place of an earlier one. Its id ties the RTP stream to the request that announced it.
-func (s *Session) addTrack(t *Track, cid string) error {
-	if s.publisher.sender != nil {
-		if err := s.publisher.RemoveTrack(s.publisher.sender); err != nil {
-			return err
-		}
-	}
-	local, err := pion.NewTrackLocalStaticRTP(opus().RTPCodecCapability, cid, "passerelle")
-	if err != nil {
-		return err
-	}
-	tr, err := s.publisher.AddTransceiverFromTrack(local, pion.RTPTransceiverInit{Direction: pion.RTPTransceiverDirectionSendonly})
-	if err != nil {
-		return err
-	}
-	sender := tr.Sender()
-	s.publisher.sender = sender
-	if err := checkLevelID(sender); err != nil {
-		return err
-	}
-	s.tracks.Go(func() { // reports about us are not needed here, but somebody has to take them
-		b := make([]byte, 512)
-		for {
-			if _, _, err := sender.Read(b); err != nil {
-				return
-			}
-		}
-	})
-	t.local.Store(local)
 	return nil
 }
 

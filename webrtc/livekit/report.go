@@ -8,8 +8,6 @@ import (
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
-
-	"passerelle/transcode"
 )
 
 // reportEvery is how often the server is told how well we hear. LiveKit rates connections by it.
@@ -66,7 +64,7 @@ func (r *reporter) run(w interceptor.RTCPWriter, own uint32) {
 
 // BindRemoteStream is called once per stream, and the reader that it returns once per packet.
 func (r *reporter) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.RTPReader) interceptor.RTPReader {
-	s := new(reception)
+	s := &reception{rate: float64(info.ClockRate)}
 	r.mu.Lock()
 	r.streams[info.SSRC] = s
 	r.mu.Unlock()
@@ -118,7 +116,8 @@ func (r *reporter) Close() error {
 // reception counts one stream as RFC 3550, appendix A, does.
 type reception struct {
 	mu                  sync.Mutex
-	first, highest      uint32 // extended sequence numbers
+	rate                float64 // of the clock, per second
+	first, highest      uint32  // extended sequence numbers
 	received            uint32
 	reportedExpected    uint32
 	reportedReceived    uint32
@@ -139,7 +138,7 @@ func (s *reception) add(seq uint16, timestamp uint32, now time.Time) {
 		s.highest += uint32(d)
 	}
 	s.received++
-	transit := uint32(now.Sub(s.start).Seconds()*transcode.Rate) - timestamp
+	transit := uint32(now.Sub(s.start).Seconds()*s.rate) - timestamp
 	if s.received > 1 {
 		d := float64(int32(transit - s.transit))
 		s.jitter += (max(d, -d) - s.jitter) / 16

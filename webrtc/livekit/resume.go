@@ -16,14 +16,16 @@ func (s *Session) sync(ctx context.Context, l *link) error {
 	if s.subscriber != nil {
 		state.Answer, state.Offer = s.subscriber.answer, s.subscriber.offer
 	}
-	if t := s.track; t != nil {
-		if t.sid == "" {
-			t.unpublish() // the announcement may not have arrived: publishWishes repeats it
-		} else {
-			state.PublishTracks = []*lksig.TrackPublishedResponse{{Cid: t.cid, Track: &lksig.TrackInfo{
-				Sid: t.sid, Name: t.name, Type: lksig.TrackType_AUDIO, Source: lksig.TrackSource_MICROPHONE, Muted: t.muted,
-			}}}
+	for _, t := range s.ours() {
+		p := t.common()
+		if p.sid == "" {
+			unpublish(t) // the announcement may not have arrived: publishWishes repeats it
+			continue
 		}
+		r := t.request()
+		state.PublishTracks = append(state.PublishTracks, &lksig.TrackPublishedResponse{Cid: p.cid, Track: &lksig.TrackInfo{
+			Sid: p.sid, Name: p.name, Type: r.GetType(), Source: p.source, Muted: p.muted, Width: r.GetWidth(), Height: r.GetHeight(),
+		}})
 	}
 	s.mu.Unlock()
 	if err := l.send(&lksig.SignalRequest{Message: &lksig.SignalRequest_SyncState{SyncState: state}}); err != nil {
@@ -45,5 +47,5 @@ func (s *Session) sync(ctx context.Context, l *link) error {
 	defer s.mu.Unlock()
 	s.link = l
 	s.notify()
-	return nil
+	return s.heights(l)
 }

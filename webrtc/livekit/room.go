@@ -120,7 +120,7 @@ func (s *Session) prune(old, now *lksig.ParticipantInfo) {
 	for _, t := range old.GetTracks() {
 		if !slices.ContainsFunc(now.GetTracks(), func(o *lksig.TrackInfo) bool { return o.GetSid() == t.GetSid() }) {
 			if w := s.wanted[t.GetSid()]; w != nil {
-				w.sink.Store(nil)
+				w.end()
 				delete(s.wanted, t.GetSid())
 			}
 		}
@@ -138,19 +138,23 @@ func (s *Session) takeSelf(p *lksig.ParticipantInfo) {
 	s.join.Name, s.join.Attributes = now.Name, now.Attributes
 	if perm := p.GetPermission(); perm != nil {
 		s.join.Publish, s.join.Subscribe = now.CanPublish, perm.GetCanSubscribe()
+		s.join.Camera, s.join.Content = s.shows.camera && now.CanShow, s.shows.content && now.CanShare
 	}
-	if s.track != nil && s.track.sid != "" {
-		for _, t := range p.GetTracks() {
-			if t.GetSid() == s.track.sid {
-				s.track.told(t.GetMuted())
-			}
+	for _, t := range p.GetTracks() {
+		if own := s.find(func(o *published) bool { return o.sid != "" && o.sid == t.GetSid() }); own != nil {
+			own.common().told(t.GetMuted())
 		}
 	}
-	if s.track != nil && now.CanPublish && !before.CanPublish {
-		s.track.refused = nil
+	if now.CanPublish && !before.CanPublish || now.CanShow && !before.CanShow || now.CanShare && !before.CanShare {
+		for _, t := range s.ours() {
+			if s.may(t.common().source) {
+				t.common().refused = nil
+			}
+		}
 		s.poke()
 	}
-	if before.Identity != "" && (before.Name != now.Name || before.CanPublish != now.CanPublish || !maps.Equal(before.Attributes, now.Attributes)) {
+	if before.Identity != "" && (before.Name != now.Name || before.CanPublish != now.CanPublish ||
+		before.CanShow != now.CanShow || before.CanShare != now.CanShare || !maps.Equal(before.Attributes, now.Attributes)) {
 		s.events.put(bridge.SessionEvent{Kind: bridge.SelfChanged, Participant: now})
 	}
 }
@@ -195,8 +199,9 @@ func participant(p *lksig.ParticipantInfo) bridge.Participant {
 		Phone: p.GetKind() == lksig.ParticipantInfo_SIP,
 		Hidden: perm.GetHidden() || perm.GetAgent() || perm.GetRecorder() ||
 			p.GetKind() == lksig.ParticipantInfo_AGENT || p.GetKind() == lksig.ParticipantInfo_EGRESS,
-		CanPublish: perm.GetCanPublish() &&
-			(len(perm.GetCanPublishSources()) == 0 || slices.Contains(perm.GetCanPublishSources(), lksig.TrackSource_MICROPHONE)),
+		CanPublish:    mayPublish(perm, lksig.TrackSource_MICROPHONE),
+		CanShow:       mayPublish(perm, lksig.TrackSource_CAMERA),
+		CanShare:      mayPublish(perm, lksig.TrackSource_SCREEN_SHARE),
 		MayChangeSelf: perm.GetCanUpdateMetadata(),
 	}
 	for k, v := range p.GetAttributes() {
@@ -212,8 +217,13 @@ func participant(p *lksig.ParticipantInfo) bridge.Participant {
 			break
 		}
 		b.Tracks = append(b.Tracks, bridge.TrackInfo{
-			SID: t.GetSid(), Audio: t.GetType() == lksig.TrackType_AUDIO, Muted: t.GetMuted(), Encrypted: t.GetEncryption() != 0,
+			SID: t.GetSid(), Audio: t.GetType() == lksig.TrackType_AUDIO, Muted: t.GetMuted(), Encrypted: t.GetEncryption() != 0, Video: videoInfo(t),
 		})
 	}
 	return b
+}
+
+// mayPublish tells whether a permission covers a source. No list of sources covers all.
+func mayPublish(p *lksig.ParticipantPermission, source lksig.TrackSource) bool {
+	return p.GetCanPublish() && (len(p.GetCanPublishSources()) == 0 || slices.Contains(p.GetCanPublishSources(), source))
 }

@@ -26,6 +26,7 @@ type Session struct {
 	done   chan struct{} // closed when run has returned
 	cancel context.CancelFunc
 	hears  bool           // joined to hear others; else nothing of them is kept
+	shows  shows          // what we joined to show: a room cannot give us more
 	tracks sync.WaitGroup // readers of peer connections
 
 	// Of run only.
@@ -47,6 +48,9 @@ type Session struct {
 	silent    bool                              // joining anew: who is there is told when all is back
 	speakers  map[string]float32                // by participant SID
 	track     *Track
+	videos    map[bridge.Source]*VideoTrack
+	dropped   []*published             // to be taken out of the room
+	sections  int                      // of video in the publisher's SDP
 	wanted    map[string]*subscription // by track SID
 	answers   map[uint32]error         // of requests that were answered; nil: accepted
 	asked     map[uint32]bool          // requests that wait for an answer
@@ -92,9 +96,10 @@ func (c *Client) enter(ctx context.Context, j bridge.Join) (*Session, []bridge.P
 func newSession(c *Client, j bridge.Join, log *slog.Logger) *Session {
 	j.Attributes = maps.Clone(j.Attributes)
 	return &Session{
-		client: c, log: log, join: j, hears: j.Subscribe,
+		client: c, log: log, join: j, hears: j.Subscribe, shows: shows{j.Camera, j.Content},
 		events: newEvents(), wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 		room: map[string]*lksig.ParticipantInfo{}, speakers: map[string]float32{}, wanted: map[string]*subscription{},
+		videos:  map[bridge.Source]*VideoTrack{},
 		answers: map[uint32]error{}, asked: map[uint32]bool{},
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	pion "github.com/pion/webrtc/v4"
 
+	"passerelle/bridge"
 	"passerelle/media"
 	"passerelle/transcode"
 	"passerelle/webrtc"
@@ -23,9 +23,21 @@ const maxWanted = 10_000
 // maxPacket is the size of the buffer that RTP is read into: an Ethernet frame's worth.
 const maxPacket = 1500
 
-// subscription is a track that is wanted. The sink is changed while packets come.
+// subscription is a track that is wanted: one of the sinks is set, and changed while packets come.
 type subscription struct {
-	sink atomic.Pointer[media.Sink]
+	sink  atomic.Pointer[media.Sink]
+	video atomic.Pointer[bridge.VideoSink]
+
+	// Guarded by Session.mu.
+	height int               // of the picture
+	remote *pion.TrackRemote // nil: it has not come yet
+	peer   *webrtc.Peer      // that it came by
+}
+
+// end takes the sinks off.
+func (w *subscription) end() {
+	w.sink.Store(nil)
+	w.video.Store(nil)
 }
 
 // subscriber is the peer connection that the server offers, with the tracks that we hear. It is of run only; a nil subscriber has not been made.
@@ -59,33 +71,51 @@ func (p *subscriber) close() {
 func (s *Session) Subscribe(trackSID string, sink media.Sink) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w, had := s.wanted[trackSID]
 	if sink == nil {
-		if !had {
-			return nil
-		}
-		w.sink.Store(nil)
-		delete(s.wanted, trackSID)
-	} else {
-		if !had {
-			if len(s.wanted) == maxWanted {
-				return fmt.Errorf("subscribed to %d tracks already", maxWanted)
-			}
-			w = new(subscription)
-			s.wanted[trackSID] = w
-		}
-		w.sink.Store(&sink)
-		if had {
-			return nil
-		}
-	}
-	if s.link == nil {
+		s.forgo(trackSID)
 		return nil
 	}
-	if err := sendSubscription(s.link, sink != nil, trackSID); err != nil {
-		s.log.Debug("subscription lost", "error", err) // run notices that the link is broken, and the wish is sent over the next
+	w, had, err := s.want(trackSID)
+	if err != nil {
+		return err
+	}
+	w.sink.Store(&sink)
+	if !had {
+		s.tryToSend(func(l *link) error { return sendSubscription(l, true, trackSID) })
 	}
 	return nil
+}
+
+// want finds or makes a subscription. s.mu is held.
+func (s *Session) want(trackSID string) (w *subscription, had bool, err error) {
+	if w, had = s.wanted[trackSID]; had {
+		return w, true, nil
+	}
+	if len(s.wanted) == maxWanted {
+		return nil, false, fmt.Errorf("subscribed to %d tracks already", maxWanted)
+	}
+	w = new(subscription)
+	s.wanted[trackSID] = w
+	return w, false, nil
+}
+
+// forgo ends a subscription. s.mu is held.
+func (s *Session) forgo(trackSID string) {
+	if w := s.wanted[trackSID]; w != nil {
+		w.end()
+		delete(s.wanted, trackSID)
+		s.tryToSend(func(l *link) error { return sendSubscription(l, false, trackSID) })
+	}
+}
+
+// tryToSend sends what follows from a wish. run notices when the link is broken, and sends all wishes over the next. s.mu is held.
+func (s *Session) tryToSend(send func(*link) error) {
+	if s.link == nil {
+		return
+	}
+	if err := send(s.link); err != nil {
+		s.log.Debug("request lost", "error", err)
+	}
 }
 
 func sendSubscription(l *link, subscribe bool, sids ...string) error {
@@ -99,6 +129,9 @@ func (s *Session) subscribeAll(l *link) error {
 	sids := s.wantedSIDs()
 	if len(sids) == 0 {
 		return nil
+	}
+	if err := s.heights(l); err != nil {
+		return err
 	}
 	return sendSubscription(l, true, sids...)
 }
@@ -128,18 +161,22 @@ func (s *Session) onOffer(ctx context.Context, l *link, d *lksig.SessionDescript
 }
 
 func (s *Session) makeSubscriber() error {
-	engine, err := mediaEngine()
+	engine, err := receivingEngine()
 	if err != nil {
 		return err
 	}
-	chain := new(interceptor.Registry)
-	chain.Add(receiverReports{})
-	peer, err := s.client.port.NewPeer(engine, chain)
+	peer, err := s.client.port.NewPeer(engine, receivingChain())
 	if err != nil {
 		return err
 	}
 	peer.OnConnectionStateChange(func(pion.PeerConnectionState) { s.poke() })
-	peer.OnTrack(func(t *pion.TrackRemote, _ *pion.RTPReceiver) { s.tracks.Go(func() { s.hear(t) }) })
+	peer.OnTrack(func(t *pion.TrackRemote, r *pion.RTPReceiver) {
+		if t.Kind() == pion.RTPCodecTypeVideo {
+			s.tracks.Go(func() { s.see(peer, t, r) })
+		} else {
+			s.tracks.Go(func() { s.hear(t) })
+		}
+	})
 	peer.OnDataChannel(s.onDataChannel)
 	s.subscriber = &subscriber{Peer: peer}
 	return nil

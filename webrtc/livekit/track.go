@@ -16,19 +16,11 @@ import (
 // assumedLevel is RFC 6464's octet for voice at −25 dBov, for packets that do not tell their level.
 const assumedLevel = 0x80 | 25
 
-// Track is our published track. It implements bridge.Track. It stays the same when the session is resumed or the room is joined anew.
+// Track is our published sound. It implements bridge.Track. It stays the same when the session is resumed or the room is joined anew.
 type Track struct {
-	s     *Session
-	name  string
+	published
 	local atomic.Pointer[pion.TrackLocalStaticRTP] // nil while the SFU is away
 	out   rtp.Packet                               // WriteRTP's
-
-	// Guarded by s.mu.
-	cid, sid string // empty: not announced, not accepted
-	muted    bool   // what we want, and what the room has unless asking
-	asking   bool   // a SetMuted is under way
-	up       bool   // media flows
-	refused  error
 }
 
 // Publish implements bridge.Session. The error wraps bridge.ErrForbidden when the room does not let us speak.
@@ -38,7 +30,7 @@ func (s *Session) Publish(ctx context.Context, name string) (bridge.Track, error
 		s.mu.Unlock()
 		return nil, errors.New("a session has one track")
 	}
-	t := &Track{s: s, name: name}
+	t := &Track{published: published{s: s, name: name, source: lksig.TrackSource_MICROPHONE}}
 	if err := t.out.Header.SetExtension(bridge.AudioLevelID, []byte{assumedLevel}); err != nil {
 		s.mu.Unlock()
 		return nil, err
@@ -72,91 +64,36 @@ func (t *Track) WriteRTP(p *rtp.Packet) error {
 	return local.WriteRTP(&t.out)
 }
 
-// SetMuted implements bridge.Track. It returns when the room has it, after an outage if need be.
-func (t *Track) SetMuted(ctx context.Context, muted bool) error {
-	s := t.s
-	s.mu.Lock()
-	if !t.asking && t.muted == muted {
-		s.mu.Unlock()
-		return nil // LiveKit would not answer
-	}
-	t.muted, t.asking = muted, true
-	s.mu.Unlock()
-	var asked *link
-	err := s.await(ctx, func() (bool, error) {
-		if !t.asking {
-			return true, nil
-		}
-		if s.link == nil || s.link == asked || t.sid == "" {
-			return false, nil
-		}
-		asked = s.link
-		return false, t.sendMuted(asked)
-	})
+func (t *Track) request() *lksig.AddTrackRequest {
+	return &lksig.AddTrackRequest{Cid: t.cid, Name: t.name, Type: lksig.TrackType_AUDIO, Source: t.source, Muted: t.muted, DisableRed: true}
+}
+
+// attach puts the track into the publisher. Its id ties the RTP stream to the request that announced it.
+func (t *Track) attach(p *publisher) error {
+	local, err := pion.NewTrackLocalStaticRTP(opus().RTPCodecCapability, t.cid, streamID)
 	if err != nil {
-		s.mu.Lock()
-		t.asking = false // what the room says next is right
-		s.mu.Unlock()
-		return fmt.Errorf("mute: %w", err)
+		return err
 	}
+	tr, err := p.AddTransceiverFromTrack(local, pion.RTPTransceiverInit{Direction: pion.RTPTransceiverDirectionSendonly})
+	if err != nil {
+		return err
+	}
+	t.sender = tr.Sender()
+	if err := checkLevelID(t.sender); err != nil {
+		return err
+	}
+	t.s.tracks.Go(func() { // reports about us are not needed here, but somebody has to take them
+		b := make([]byte, 512)
+		for {
+			if _, _, err := tr.Sender().Read(b); err != nil {
+				return
+			}
+		}
+	})
+	t.local.Store(local)
 	return nil
 }
 
-// sendMuted tells the server what we want. A link that breaks under it is run's to notice. s.mu is held.
-func (t *Track) sendMuted(l *link) error {
-	if err := l.send(&lksig.SignalRequest{Message: &lksig.SignalRequest_Mute{Mute: &lksig.MuteTrackRequest{Sid: t.sid, Muted: t.muted}}}); err != nil {
-		t.s.log.Debug("mute request lost", "error", err)
-	}
-	return nil
-}
+func (t *Track) detach() { t.local.Store(nil) }
 
-// told takes the state that the room has for us. s.mu is held.
-func (t *Track) told(muted bool) {
-	switch {
-	case t.asking && t.muted == muted:
-		t.asking = false
-	case !t.asking && t.muted != muted:
-		t.muted = muted
-		t.s.events.put(bridge.SessionEvent{Kind: bridge.MutedByHost, Muted: muted})
-	}
-}
-
-// unpublish notes that the track is not in the room any more. s.mu is held.
-func (t *Track) unpublish() {
-	t.local.Store(nil)
-	t.cid, t.sid, t.up = "", "", false
-}
-
-// onMute takes a host's order.
-func (s *Session) onMute(m *lksig.MuteTrackRequest) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.track; t != nil && t.sid == m.GetSid() {
-		t.asking = false // the host is stronger
-		t.told(m.GetMuted())
-		s.notify()
-	}
-}
-
-func (s *Session) onTrackPublished(p *lksig.TrackPublishedResponse) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.track
-	if t == nil || p.GetCid() != t.cid {
-		return
-	}
-	t.sid = p.GetTrack().GetSid()
-	if t.muted == p.GetTrack().GetMuted() {
-		t.asking = false // it was announced so
-	}
-	s.notify()
-}
-
-func (s *Session) onTrackUnpublished(sid string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.track; t != nil && t.sid == sid {
-		t.unpublish()
-		s.notify() // run announces it anew, if it is still allowed
-	}
-}
+func (t *Track) flows() {}

@@ -182,9 +182,9 @@ func TestParticipant(t *testing.T) {
 		"agent":    {&lksig.ParticipantInfo{Kind: lksig.ParticipantInfo_AGENT}, bridge.Participant{Hidden: true}},
 		"egress":   {&lksig.ParticipantInfo{Kind: lksig.ParticipantInfo_EGRESS}, bridge.Participant{Hidden: true}},
 		"hidden":   {may(&lksig.ParticipantPermission{Hidden: true}), bridge.Participant{Hidden: true}},
-		"any":      {may(&lksig.ParticipantPermission{CanPublish: true}), bridge.Participant{CanPublish: true}},
+		"any":      {may(&lksig.ParticipantPermission{CanPublish: true}), bridge.Participant{CanPublish: true, CanShow: true, CanShare: true}},
 		"speaks":   {may(&lksig.ParticipantPermission{CanPublish: true, CanPublishSources: []lksig.TrackSource{lksig.TrackSource_MICROPHONE}}), bridge.Participant{CanPublish: true}},
-		"may show": {may(&lksig.ParticipantPermission{CanPublish: true, CanPublishSources: []lksig.TrackSource{lksig.TrackSource_CAMERA}}), bridge.Participant{}},
+		"may show": {may(&lksig.ParticipantPermission{CanPublish: true, CanPublishSources: []lksig.TrackSource{lksig.TrackSource_CAMERA}}), bridge.Participant{CanShow: true}},
 		"tracks": {
 			&lksig.ParticipantInfo{Tracks: []*lksig.TrackInfo{{Sid: "a", Muted: true, Encryption: 1}, {Sid: "v", Type: lksig.TrackType_VIDEO}}},
 			bridge.Participant{Tracks: []bridge.TrackInfo{{SID: "a", Audio: true, Muted: true, Encrypted: true}, {SID: "v"}}},

@@ -36,7 +36,9 @@ type Participant struct {
 
 // Join enters a room. Leave ends it.
 func Join(ctx context.Context, sfu bridge.SFU, room, identity, name string) (*Participant, error) {
-	session, present, err := sfu.Join(ctx, bridge.Join{Room: room, Identity: identity, Name: name, Publish: true, Subscribe: true})
+	session, present, err := sfu.Join(ctx, bridge.Join{
+		Room: room, Identity: identity, Name: name, Publish: true, Camera: true, Content: true, Subscribe: true,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -127,6 +127,58 @@ func (TrackSource) EnumDescriptor() ([]byte, []int) {
 	return file_models_proto_rawDescGZIP(), []int{1}
 }
 
+type VideoQuality int32
+
+const (
+	VideoQuality_LOW    VideoQuality = 0
+	VideoQuality_MEDIUM VideoQuality = 1
+	VideoQuality_HIGH   VideoQuality = 2
+	VideoQuality_OFF    VideoQuality = 3
+)
+
+// Enum value maps for VideoQuality.
+var (
+	VideoQuality_name = map[int32]string{
+		0: "LOW",
+		1: "MEDIUM",
+		2: "HIGH",
+		3: "OFF",
+	}
+	VideoQuality_value = map[string]int32{
+		"LOW":    0,
+		"MEDIUM": 1,
+		"HIGH":   2,
+		"OFF":    3,
+	}
+)
+
+func (x VideoQuality) Enum() *VideoQuality {
+	p := new(VideoQuality)
+	*p = x
+	return p
+}
+
+func (x VideoQuality) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VideoQuality) Descriptor() protoreflect.EnumDescriptor {
+	return file_models_proto_enumTypes[2].Descriptor()
+}
+
+func (VideoQuality) Type() protoreflect.EnumType {
+	return &file_models_proto_enumTypes[2]
+}
+
+func (x VideoQuality) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VideoQuality.Descriptor instead.
+func (VideoQuality) EnumDescriptor() ([]byte, []int) {
+	return file_models_proto_rawDescGZIP(), []int{2}
+}
+
 type ConnectionQuality int32
 
 const (
@@ -163,11 +215,11 @@ func (x ConnectionQuality) String() string {
 }
 
 func (ConnectionQuality) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[2].Descriptor()
+	return file_models_proto_enumTypes[3].Descriptor()
 }
 
 func (ConnectionQuality) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[2]
+	return &file_models_proto_enumTypes[3]
 }
 
 func (x ConnectionQuality) Number() protoreflect.EnumNumber {
@@ -176,7 +228,7 @@ func (x ConnectionQuality) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConnectionQuality.Descriptor instead.
 func (ConnectionQuality) EnumDescriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{2}
+	return file_models_proto_rawDescGZIP(), []int{3}
 }
 
 type DisconnectReason int32
@@ -251,11 +303,11 @@ func (x DisconnectReason) String() string {
 }
 
 func (DisconnectReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[3].Descriptor()
+	return file_models_proto_enumTypes[4].Descriptor()
 }
 
 func (DisconnectReason) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[3]
+	return &file_models_proto_enumTypes[4]
 }
 
 func (x DisconnectReason) Number() protoreflect.EnumNumber {
@@ -264,7 +316,7 @@ func (x DisconnectReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DisconnectReason.Descriptor instead.
 func (DisconnectReason) EnumDescriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{3}
+	return file_models_proto_rawDescGZIP(), []int{4}
 }
 
 type DataKind int32
@@ -297,11 +349,11 @@ func (x DataKind) String() string {
 }
 
 func (DataKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[4].Descriptor()
+	return file_models_proto_enumTypes[5].Descriptor()
 }
 
 func (DataKind) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[4]
+	return &file_models_proto_enumTypes[5]
 }
 
 func (x DataKind) Number() protoreflect.EnumNumber {
@@ -310,7 +362,7 @@ func (x DataKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DataKind.Descriptor instead.
 func (DataKind) EnumDescriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{4}
+	return file_models_proto_rawDescGZIP(), []int{5}
 }
 
 type ParticipantInfo_State int32
@@ -349,11 +401,11 @@ func (x ParticipantInfo_State) String() string {
 }
 
 func (ParticipantInfo_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[5].Descriptor()
+	return file_models_proto_enumTypes[6].Descriptor()
 }
 
 func (ParticipantInfo_State) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[5]
+	return &file_models_proto_enumTypes[6]
 }
 
 func (x ParticipantInfo_State) Number() protoreflect.EnumNumber {
@@ -404,11 +456,11 @@ func (x ParticipantInfo_Kind) String() string {
 }
 
 func (ParticipantInfo_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_models_proto_enumTypes[6].Descriptor()
+	return file_models_proto_enumTypes[7].Descriptor()
 }
 
 func (ParticipantInfo_Kind) Type() protoreflect.EnumType {
-	return &file_models_proto_enumTypes[6]
+	return &file_models_proto_enumTypes[7]
 }
 
 func (x ParticipantInfo_Kind) Number() protoreflect.EnumNumber {
@@ -418,6 +470,55 @@ func (x ParticipantInfo_Kind) Number() protoreflect.EnumNumber {
 // Deprecated: Use ParticipantInfo_Kind.Descriptor instead.
 func (ParticipantInfo_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_models_proto_rawDescGZIP(), []int{3, 1}
+}
+
+type VideoLayer_Mode int32
+
+const (
+	VideoLayer_MODE_UNUSED                        VideoLayer_Mode = 0
+	VideoLayer_ONE_SPATIAL_LAYER_PER_STREAM       VideoLayer_Mode = 1
+	VideoLayer_MULTIPLE_SPATIAL_LAYERS_PER_STREAM VideoLayer_Mode = 2
+)
+
+// Enum value maps for VideoLayer_Mode.
+var (
+	VideoLayer_Mode_name = map[int32]string{
+		0: "MODE_UNUSED",
+		1: "ONE_SPATIAL_LAYER_PER_STREAM",
+		2: "MULTIPLE_SPATIAL_LAYERS_PER_STREAM",
+	}
+	VideoLayer_Mode_value = map[string]int32{
+		"MODE_UNUSED":                        0,
+		"ONE_SPATIAL_LAYER_PER_STREAM":       1,
+		"MULTIPLE_SPATIAL_LAYERS_PER_STREAM": 2,
+	}
+)
+
+func (x VideoLayer_Mode) Enum() *VideoLayer_Mode {
+	p := new(VideoLayer_Mode)
+	*p = x
+	return p
+}
+
+func (x VideoLayer_Mode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (VideoLayer_Mode) Descriptor() protoreflect.EnumDescriptor {
+	return file_models_proto_enumTypes[8].Descriptor()
+}
+
+func (VideoLayer_Mode) Type() protoreflect.EnumType {
+	return &file_models_proto_enumTypes[8]
+}
+
+func (x VideoLayer_Mode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use VideoLayer_Mode.Descriptor instead.
+func (VideoLayer_Mode) EnumDescriptor() ([]byte, []int) {
+	return file_models_proto_rawDescGZIP(), []int{5, 0}
 }
 
 type Room struct {
@@ -770,8 +871,12 @@ type TrackInfo struct {
 	Type          TrackType              `protobuf:"varint,2,opt,name=type,proto3,enum=lksig.TrackType" json:"type,omitempty"`
 	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	Muted         bool                   `protobuf:"varint,4,opt,name=muted,proto3" json:"muted,omitempty"`
+	Width         uint32                 `protobuf:"varint,5,opt,name=width,proto3" json:"width,omitempty"`
+	Height        uint32                 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
 	Source        TrackSource            `protobuf:"varint,9,opt,name=source,proto3,enum=lksig.TrackSource" json:"source,omitempty"`
+	Layers        []*VideoLayer          `protobuf:"bytes,10,rep,name=layers,proto3" json:"layers,omitempty"` // by older servers; else of codecs
 	MimeType      string                 `protobuf:"bytes,11,opt,name=mime_type,json=mimeType,proto3" json:"mime_type,omitempty"`
+	Codecs        []*SimulcastCodecInfo  `protobuf:"bytes,13,rep,name=codecs,proto3" json:"codecs,omitempty"`
 	Encryption    int32                  `protobuf:"varint,16,opt,name=encryption,proto3" json:"encryption,omitempty"` // 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -835,11 +940,32 @@ func (x *TrackInfo) GetMuted() bool {
 	return false
 }
 
+func (x *TrackInfo) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *TrackInfo) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
 func (x *TrackInfo) GetSource() TrackSource {
 	if x != nil {
 		return x.Source
 	}
 	return TrackSource_UNKNOWN
+}
+
+func (x *TrackInfo) GetLayers() []*VideoLayer {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
 }
 
 func (x *TrackInfo) GetMimeType() string {
@@ -849,11 +975,154 @@ func (x *TrackInfo) GetMimeType() string {
 	return ""
 }
 
+func (x *TrackInfo) GetCodecs() []*SimulcastCodecInfo {
+	if x != nil {
+		return x.Codecs
+	}
+	return nil
+}
+
 func (x *TrackInfo) GetEncryption() int32 {
 	if x != nil {
 		return x.Encryption
 	}
 	return 0
+}
+
+type VideoLayer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Quality       VideoQuality           `protobuf:"varint,1,opt,name=quality,proto3,enum=lksig.VideoQuality" json:"quality,omitempty"`
+	Width         uint32                 `protobuf:"varint,2,opt,name=width,proto3" json:"width,omitempty"`
+	Height        uint32                 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	Bitrate       uint32                 `protobuf:"varint,4,opt,name=bitrate,proto3" json:"bitrate,omitempty"` // bit/s
+	SpatialLayer  int32                  `protobuf:"varint,6,opt,name=spatial_layer,json=spatialLayer,proto3" json:"spatial_layer,omitempty"`
+	Rid           string                 `protobuf:"bytes,7,opt,name=rid,proto3" json:"rid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VideoLayer) Reset() {
+	*x = VideoLayer{}
+	mi := &file_models_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VideoLayer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VideoLayer) ProtoMessage() {}
+
+func (x *VideoLayer) ProtoReflect() protoreflect.Message {
+	mi := &file_models_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VideoLayer.ProtoReflect.Descriptor instead.
+func (*VideoLayer) Descriptor() ([]byte, []int) {
+	return file_models_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *VideoLayer) GetQuality() VideoQuality {
+	if x != nil {
+		return x.Quality
+	}
+	return VideoQuality_LOW
+}
+
+func (x *VideoLayer) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *VideoLayer) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *VideoLayer) GetBitrate() uint32 {
+	if x != nil {
+		return x.Bitrate
+	}
+	return 0
+}
+
+func (x *VideoLayer) GetSpatialLayer() int32 {
+	if x != nil {
+		return x.SpatialLayer
+	}
+	return 0
+}
+
+func (x *VideoLayer) GetRid() string {
+	if x != nil {
+		return x.Rid
+	}
+	return ""
+}
+
+type SimulcastCodecInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MimeType      string                 `protobuf:"bytes,1,opt,name=mime_type,json=mimeType,proto3" json:"mime_type,omitempty"`
+	Layers        []*VideoLayer          `protobuf:"bytes,4,rep,name=layers,proto3" json:"layers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulcastCodecInfo) Reset() {
+	*x = SimulcastCodecInfo{}
+	mi := &file_models_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulcastCodecInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulcastCodecInfo) ProtoMessage() {}
+
+func (x *SimulcastCodecInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_models_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulcastCodecInfo.ProtoReflect.Descriptor instead.
+func (*SimulcastCodecInfo) Descriptor() ([]byte, []int) {
+	return file_models_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SimulcastCodecInfo) GetMimeType() string {
+	if x != nil {
+		return x.MimeType
+	}
+	return ""
+}
+
+func (x *SimulcastCodecInfo) GetLayers() []*VideoLayer {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
 }
 
 type SpeakerInfo struct {
@@ -867,7 +1136,7 @@ type SpeakerInfo struct {
 
 func (x *SpeakerInfo) Reset() {
 	*x = SpeakerInfo{}
-	mi := &file_models_proto_msgTypes[5]
+	mi := &file_models_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1148,7 @@ func (x *SpeakerInfo) String() string {
 func (*SpeakerInfo) ProtoMessage() {}
 
 func (x *SpeakerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_models_proto_msgTypes[5]
+	mi := &file_models_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1161,7 @@ func (x *SpeakerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakerInfo.ProtoReflect.Descriptor instead.
 func (*SpeakerInfo) Descriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{5}
+	return file_models_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SpeakerInfo) GetSid() string {
@@ -931,7 +1200,7 @@ type DataPacket struct {
 
 func (x *DataPacket) Reset() {
 	*x = DataPacket{}
-	mi := &file_models_proto_msgTypes[6]
+	mi := &file_models_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1212,7 @@ func (x *DataPacket) String() string {
 func (*DataPacket) ProtoMessage() {}
 
 func (x *DataPacket) ProtoReflect() protoreflect.Message {
-	mi := &file_models_proto_msgTypes[6]
+	mi := &file_models_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1225,7 @@ func (x *DataPacket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataPacket.ProtoReflect.Descriptor instead.
 func (*DataPacket) Descriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{6}
+	return file_models_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DataPacket) GetParticipantIdentity() string {
@@ -1025,7 +1294,7 @@ type UserPacket struct {
 
 func (x *UserPacket) Reset() {
 	*x = UserPacket{}
-	mi := &file_models_proto_msgTypes[7]
+	mi := &file_models_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1306,7 @@ func (x *UserPacket) String() string {
 func (*UserPacket) ProtoMessage() {}
 
 func (x *UserPacket) ProtoReflect() protoreflect.Message {
-	mi := &file_models_proto_msgTypes[7]
+	mi := &file_models_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1319,7 @@ func (x *UserPacket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserPacket.ProtoReflect.Descriptor instead.
 func (*UserPacket) Descriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{7}
+	return file_models_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UserPacket) GetPayload() []byte {
@@ -1084,7 +1353,7 @@ type SipDTMF struct {
 
 func (x *SipDTMF) Reset() {
 	*x = SipDTMF{}
-	mi := &file_models_proto_msgTypes[8]
+	mi := &file_models_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1365,7 @@ func (x *SipDTMF) String() string {
 func (*SipDTMF) ProtoMessage() {}
 
 func (x *SipDTMF) ProtoReflect() protoreflect.Message {
-	mi := &file_models_proto_msgTypes[8]
+	mi := &file_models_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1378,7 @@ func (x *SipDTMF) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SipDTMF.ProtoReflect.Descriptor instead.
 func (*SipDTMF) Descriptor() ([]byte, []int) {
-	return file_models_proto_rawDescGZIP(), []int{8}
+	return file_models_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SipDTMF) GetCode() uint32 {
@@ -1185,17 +1454,37 @@ const file_models_proto_rawDesc = "" +
 	"\n" +
 	"\x06EGRESS\x10\x02\x12\a\n" +
 	"\x03SIP\x10\x03\x12\t\n" +
-	"\x05AGENT\x10\x04\"\xd6\x01\n" +
+	"\x05AGENT\x10\x04\"\xe2\x02\n" +
 	"\tTrackInfo\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12$\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x10.lksig.TrackTypeR\x04type\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
-	"\x05muted\x18\x04 \x01(\bR\x05muted\x12*\n" +
-	"\x06source\x18\t \x01(\x0e2\x12.lksig.TrackSourceR\x06source\x12\x1b\n" +
-	"\tmime_type\x18\v \x01(\tR\bmimeType\x12\x1e\n" +
+	"\x05muted\x18\x04 \x01(\bR\x05muted\x12\x14\n" +
+	"\x05width\x18\x05 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x06 \x01(\rR\x06height\x12*\n" +
+	"\x06source\x18\t \x01(\x0e2\x12.lksig.TrackSourceR\x06source\x12)\n" +
+	"\x06layers\x18\n" +
+	" \x03(\v2\x11.lksig.VideoLayerR\x06layers\x12\x1b\n" +
+	"\tmime_type\x18\v \x01(\tR\bmimeType\x121\n" +
+	"\x06codecs\x18\r \x03(\v2\x19.lksig.SimulcastCodecInfoR\x06codecs\x12\x1e\n" +
 	"\n" +
 	"encryption\x18\x10 \x01(\x05R\n" +
-	"encryption\"M\n" +
+	"encryption\"\x9d\x02\n" +
+	"\n" +
+	"VideoLayer\x12-\n" +
+	"\aquality\x18\x01 \x01(\x0e2\x13.lksig.VideoQualityR\aquality\x12\x14\n" +
+	"\x05width\x18\x02 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x03 \x01(\rR\x06height\x12\x18\n" +
+	"\abitrate\x18\x04 \x01(\rR\abitrate\x12#\n" +
+	"\rspatial_layer\x18\x06 \x01(\x05R\fspatialLayer\x12\x10\n" +
+	"\x03rid\x18\a \x01(\tR\x03rid\"a\n" +
+	"\x04Mode\x12\x0f\n" +
+	"\vMODE_UNUSED\x10\x00\x12 \n" +
+	"\x1cONE_SPATIAL_LAYER_PER_STREAM\x10\x01\x12&\n" +
+	"\"MULTIPLE_SPATIAL_LAYERS_PER_STREAM\x10\x02\"\\\n" +
+	"\x12SimulcastCodecInfo\x12\x1b\n" +
+	"\tmime_type\x18\x01 \x01(\tR\bmimeType\x12)\n" +
+	"\x06layers\x18\x04 \x03(\v2\x11.lksig.VideoLayerR\x06layers\"M\n" +
 	"\vSpeakerInfo\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\x02R\x05level\x12\x16\n" +
@@ -1227,7 +1516,13 @@ const file_models_proto_rawDesc = "" +
 	"\n" +
 	"MICROPHONE\x10\x02\x12\x10\n" +
 	"\fSCREEN_SHARE\x10\x03\x12\x16\n" +
-	"\x12SCREEN_SHARE_AUDIO\x10\x04*@\n" +
+	"\x12SCREEN_SHARE_AUDIO\x10\x04*6\n" +
+	"\fVideoQuality\x12\a\n" +
+	"\x03LOW\x10\x00\x12\n" +
+	"\n" +
+	"\x06MEDIUM\x10\x01\x12\b\n" +
+	"\x04HIGH\x10\x02\x12\a\n" +
+	"\x03OFF\x10\x03*@\n" +
 	"\x11ConnectionQuality\x12\b\n" +
 	"\x04POOR\x10\x00\x12\b\n" +
 	"\x04GOOD\x10\x01\x12\r\n" +
@@ -1267,43 +1562,51 @@ func file_models_proto_rawDescGZIP() []byte {
 	return file_models_proto_rawDescData
 }
 
-var file_models_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_models_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_models_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
+var file_models_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_models_proto_goTypes = []any{
 	(TrackType)(0),                // 0: lksig.TrackType
 	(TrackSource)(0),              // 1: lksig.TrackSource
-	(ConnectionQuality)(0),        // 2: lksig.ConnectionQuality
-	(DisconnectReason)(0),         // 3: lksig.DisconnectReason
-	(DataKind)(0),                 // 4: lksig.DataKind
-	(ParticipantInfo_State)(0),    // 5: lksig.ParticipantInfo.State
-	(ParticipantInfo_Kind)(0),     // 6: lksig.ParticipantInfo.Kind
-	(*Room)(nil),                  // 7: lksig.Room
-	(*ServerInfo)(nil),            // 8: lksig.ServerInfo
-	(*ParticipantPermission)(nil), // 9: lksig.ParticipantPermission
-	(*ParticipantInfo)(nil),       // 10: lksig.ParticipantInfo
-	(*TrackInfo)(nil),             // 11: lksig.TrackInfo
-	(*SpeakerInfo)(nil),           // 12: lksig.SpeakerInfo
-	(*DataPacket)(nil),            // 13: lksig.DataPacket
-	(*UserPacket)(nil),            // 14: lksig.UserPacket
-	(*SipDTMF)(nil),               // 15: lksig.SipDTMF
-	nil,                           // 16: lksig.ParticipantInfo.AttributesEntry
+	(VideoQuality)(0),             // 2: lksig.VideoQuality
+	(ConnectionQuality)(0),        // 3: lksig.ConnectionQuality
+	(DisconnectReason)(0),         // 4: lksig.DisconnectReason
+	(DataKind)(0),                 // 5: lksig.DataKind
+	(ParticipantInfo_State)(0),    // 6: lksig.ParticipantInfo.State
+	(ParticipantInfo_Kind)(0),     // 7: lksig.ParticipantInfo.Kind
+	(VideoLayer_Mode)(0),          // 8: lksig.VideoLayer.Mode
+	(*Room)(nil),                  // 9: lksig.Room
+	(*ServerInfo)(nil),            // 10: lksig.ServerInfo
+	(*ParticipantPermission)(nil), // 11: lksig.ParticipantPermission
+	(*ParticipantInfo)(nil),       // 12: lksig.ParticipantInfo
+	(*TrackInfo)(nil),             // 13: lksig.TrackInfo
+	(*VideoLayer)(nil),            // 14: lksig.VideoLayer
+	(*SimulcastCodecInfo)(nil),    // 15: lksig.SimulcastCodecInfo
+	(*SpeakerInfo)(nil),           // 16: lksig.SpeakerInfo
+	(*DataPacket)(nil),            // 17: lksig.DataPacket
+	(*UserPacket)(nil),            // 18: lksig.UserPacket
+	(*SipDTMF)(nil),               // 19: lksig.SipDTMF
+	nil,                           // 20: lksig.ParticipantInfo.AttributesEntry
 }
 var file_models_proto_depIdxs = []int32{
 	1,  // 0: lksig.ParticipantPermission.can_publish_sources:type_name -> lksig.TrackSource
-	5,  // 1: lksig.ParticipantInfo.state:type_name -> lksig.ParticipantInfo.State
-	11, // 2: lksig.ParticipantInfo.tracks:type_name -> lksig.TrackInfo
-	9,  // 3: lksig.ParticipantInfo.permission:type_name -> lksig.ParticipantPermission
-	6,  // 4: lksig.ParticipantInfo.kind:type_name -> lksig.ParticipantInfo.Kind
-	16, // 5: lksig.ParticipantInfo.attributes:type_name -> lksig.ParticipantInfo.AttributesEntry
+	6,  // 1: lksig.ParticipantInfo.state:type_name -> lksig.ParticipantInfo.State
+	13, // 2: lksig.ParticipantInfo.tracks:type_name -> lksig.TrackInfo
+	11, // 3: lksig.ParticipantInfo.permission:type_name -> lksig.ParticipantPermission
+	7,  // 4: lksig.ParticipantInfo.kind:type_name -> lksig.ParticipantInfo.Kind
+	20, // 5: lksig.ParticipantInfo.attributes:type_name -> lksig.ParticipantInfo.AttributesEntry
 	0,  // 6: lksig.TrackInfo.type:type_name -> lksig.TrackType
 	1,  // 7: lksig.TrackInfo.source:type_name -> lksig.TrackSource
-	14, // 8: lksig.DataPacket.user:type_name -> lksig.UserPacket
-	15, // 9: lksig.DataPacket.sip_dtmf:type_name -> lksig.SipDTMF
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 8: lksig.TrackInfo.layers:type_name -> lksig.VideoLayer
+	15, // 9: lksig.TrackInfo.codecs:type_name -> lksig.SimulcastCodecInfo
+	2,  // 10: lksig.VideoLayer.quality:type_name -> lksig.VideoQuality
+	14, // 11: lksig.SimulcastCodecInfo.layers:type_name -> lksig.VideoLayer
+	18, // 12: lksig.DataPacket.user:type_name -> lksig.UserPacket
+	19, // 13: lksig.DataPacket.sip_dtmf:type_name -> lksig.SipDTMF
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_models_proto_init() }
@@ -1311,18 +1614,18 @@ func file_models_proto_init() {
 	if File_models_proto != nil {
 		return
 	}
-	file_models_proto_msgTypes[6].OneofWrappers = []any{
+	file_models_proto_msgTypes[8].OneofWrappers = []any{
 		(*DataPacket_User)(nil),
 		(*DataPacket_SipDtmf)(nil),
 	}
-	file_models_proto_msgTypes[7].OneofWrappers = []any{}
+	file_models_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_models_proto_rawDesc), len(file_models_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   10,
+			NumEnums:      9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -162,7 +162,7 @@ func (x LeaveRequest_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LeaveRequest_Action.Descriptor instead.
 func (LeaveRequest_Action) EnumDescriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{9, 0}
+	return file_signal_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type RequestResponse_Reason int32
@@ -223,7 +223,7 @@ func (x RequestResponse_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RequestResponse_Reason.Descriptor instead.
 func (RequestResponse_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{25, 0}
+	return file_signal_proto_rawDescGZIP(), []int{30, 0}
 }
 
 type SignalRequest struct {
@@ -236,6 +236,7 @@ type SignalRequest struct {
 	//	*SignalRequest_AddTrack
 	//	*SignalRequest_Mute
 	//	*SignalRequest_Subscription
+	//	*SignalRequest_TrackSetting
 	//	*SignalRequest_Leave
 	//	*SignalRequest_SyncState
 	//	*SignalRequest_UpdateMetadata
@@ -336,6 +337,15 @@ func (x *SignalRequest) GetSubscription() *UpdateSubscription {
 	return nil
 }
 
+func (x *SignalRequest) GetTrackSetting() *UpdateTrackSettings {
+	if x != nil {
+		if x, ok := x.Message.(*SignalRequest_TrackSetting); ok {
+			return x.TrackSetting
+		}
+	}
+	return nil
+}
+
 func (x *SignalRequest) GetLeave() *LeaveRequest {
 	if x != nil {
 		if x, ok := x.Message.(*SignalRequest_Leave); ok {
@@ -400,6 +410,10 @@ type SignalRequest_Subscription struct {
 	Subscription *UpdateSubscription `protobuf:"bytes,6,opt,name=subscription,proto3,oneof"`
 }
 
+type SignalRequest_TrackSetting struct {
+	TrackSetting *UpdateTrackSettings `protobuf:"bytes,7,opt,name=track_setting,json=trackSetting,proto3,oneof"`
+}
+
 type SignalRequest_Leave struct {
 	Leave *LeaveRequest `protobuf:"bytes,8,opt,name=leave,proto3,oneof"`
 }
@@ -428,6 +442,8 @@ func (*SignalRequest_Mute) isSignalRequest_Message() {}
 
 func (*SignalRequest_Subscription) isSignalRequest_Message() {}
 
+func (*SignalRequest_TrackSetting) isSignalRequest_Message() {}
+
 func (*SignalRequest_Leave) isSignalRequest_Message() {}
 
 func (*SignalRequest_SyncState) isSignalRequest_Message() {}
@@ -452,6 +468,7 @@ type SignalResponse struct {
 	//	*SignalResponse_RoomUpdate
 	//	*SignalResponse_ConnectionQuality
 	//	*SignalResponse_StreamStateUpdate
+	//	*SignalResponse_SubscribedQualityUpdate
 	//	*SignalResponse_SubscriptionPermissionUpdate
 	//	*SignalResponse_RefreshToken
 	//	*SignalResponse_TrackUnpublished
@@ -610,6 +627,15 @@ func (x *SignalResponse) GetStreamStateUpdate() *StreamStateUpdate {
 	return nil
 }
 
+func (x *SignalResponse) GetSubscribedQualityUpdate() *SubscribedQualityUpdate {
+	if x != nil {
+		if x, ok := x.Message.(*SignalResponse_SubscribedQualityUpdate); ok {
+			return x.SubscribedQualityUpdate
+		}
+	}
+	return nil
+}
+
 func (x *SignalResponse) GetSubscriptionPermissionUpdate() *SubscriptionPermissionUpdate {
 	if x != nil {
 		if x, ok := x.Message.(*SignalResponse_SubscriptionPermissionUpdate); ok {
@@ -734,6 +760,10 @@ type SignalResponse_StreamStateUpdate struct {
 	StreamStateUpdate *StreamStateUpdate `protobuf:"bytes,13,opt,name=stream_state_update,json=streamStateUpdate,proto3,oneof"`
 }
 
+type SignalResponse_SubscribedQualityUpdate struct {
+	SubscribedQualityUpdate *SubscribedQualityUpdate `protobuf:"bytes,14,opt,name=subscribed_quality_update,json=subscribedQualityUpdate,proto3,oneof"`
+}
+
 type SignalResponse_SubscriptionPermissionUpdate struct {
 	SubscriptionPermissionUpdate *SubscriptionPermissionUpdate `protobuf:"bytes,15,opt,name=subscription_permission_update,json=subscriptionPermissionUpdate,proto3,oneof"`
 }
@@ -789,6 +819,8 @@ func (*SignalResponse_RoomUpdate) isSignalResponse_Message() {}
 func (*SignalResponse_ConnectionQuality) isSignalResponse_Message() {}
 
 func (*SignalResponse_StreamStateUpdate) isSignalResponse_Message() {}
+
+func (*SignalResponse_SubscribedQualityUpdate) isSignalResponse_Message() {}
 
 func (*SignalResponse_SubscriptionPermissionUpdate) isSignalResponse_Message() {}
 
@@ -927,15 +959,19 @@ func (x *TrickleRequest) GetFinal() bool {
 }
 
 type AddTrackRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Cid           string                 `protobuf:"bytes,1,opt,name=cid,proto3" json:"cid,omitempty"` // the track's id in the SDP
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Type          TrackType              `protobuf:"varint,3,opt,name=type,proto3,enum=lksig.TrackType" json:"type,omitempty"`
-	Muted         bool                   `protobuf:"varint,6,opt,name=muted,proto3" json:"muted,omitempty"`
-	Source        TrackSource            `protobuf:"varint,8,opt,name=source,proto3,enum=lksig.TrackSource" json:"source,omitempty"`
-	DisableRed    bool                   `protobuf:"varint,13,opt,name=disable_red,json=disableRed,proto3" json:"disable_red,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Cid             string                 `protobuf:"bytes,1,opt,name=cid,proto3" json:"cid,omitempty"` // the track's id in the SDP
+	Name            string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Type            TrackType              `protobuf:"varint,3,opt,name=type,proto3,enum=lksig.TrackType" json:"type,omitempty"`
+	Width           uint32                 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	Height          uint32                 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`
+	Muted           bool                   `protobuf:"varint,6,opt,name=muted,proto3" json:"muted,omitempty"`
+	Source          TrackSource            `protobuf:"varint,8,opt,name=source,proto3,enum=lksig.TrackSource" json:"source,omitempty"`
+	Layers          []*VideoLayer          `protobuf:"bytes,9,rep,name=layers,proto3" json:"layers,omitempty"`
+	SimulcastCodecs []*SimulcastCodec      `protobuf:"bytes,10,rep,name=simulcast_codecs,json=simulcastCodecs,proto3" json:"simulcast_codecs,omitempty"`
+	DisableRed      bool                   `protobuf:"varint,13,opt,name=disable_red,json=disableRed,proto3" json:"disable_red,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *AddTrackRequest) Reset() {
@@ -989,6 +1025,20 @@ func (x *AddTrackRequest) GetType() TrackType {
 	return TrackType_AUDIO
 }
 
+func (x *AddTrackRequest) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *AddTrackRequest) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
 func (x *AddTrackRequest) GetMuted() bool {
 	if x != nil {
 		return x.Muted
@@ -1003,11 +1053,93 @@ func (x *AddTrackRequest) GetSource() TrackSource {
 	return TrackSource_UNKNOWN
 }
 
+func (x *AddTrackRequest) GetLayers() []*VideoLayer {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
+}
+
+func (x *AddTrackRequest) GetSimulcastCodecs() []*SimulcastCodec {
+	if x != nil {
+		return x.SimulcastCodecs
+	}
+	return nil
+}
+
 func (x *AddTrackRequest) GetDisableRed() bool {
 	if x != nil {
 		return x.DisableRed
 	}
 	return false
+}
+
+type SimulcastCodec struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Codec          string                 `protobuf:"bytes,1,opt,name=codec,proto3" json:"codec,omitempty"`
+	Cid            string                 `protobuf:"bytes,2,opt,name=cid,proto3" json:"cid,omitempty"`
+	Layers         []*VideoLayer          `protobuf:"bytes,4,rep,name=layers,proto3" json:"layers,omitempty"`
+	VideoLayerMode VideoLayer_Mode        `protobuf:"varint,5,opt,name=video_layer_mode,json=videoLayerMode,proto3,enum=lksig.VideoLayer_Mode" json:"video_layer_mode,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SimulcastCodec) Reset() {
+	*x = SimulcastCodec{}
+	mi := &file_signal_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulcastCodec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulcastCodec) ProtoMessage() {}
+
+func (x *SimulcastCodec) ProtoReflect() protoreflect.Message {
+	mi := &file_signal_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulcastCodec.ProtoReflect.Descriptor instead.
+func (*SimulcastCodec) Descriptor() ([]byte, []int) {
+	return file_signal_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SimulcastCodec) GetCodec() string {
+	if x != nil {
+		return x.Codec
+	}
+	return ""
+}
+
+func (x *SimulcastCodec) GetCid() string {
+	if x != nil {
+		return x.Cid
+	}
+	return ""
+}
+
+func (x *SimulcastCodec) GetLayers() []*VideoLayer {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
+}
+
+func (x *SimulcastCodec) GetVideoLayerMode() VideoLayer_Mode {
+	if x != nil {
+		return x.VideoLayerMode
+	}
+	return VideoLayer_MODE_UNUSED
 }
 
 type MuteTrackRequest struct {
@@ -1020,7 +1152,7 @@ type MuteTrackRequest struct {
 
 func (x *MuteTrackRequest) Reset() {
 	*x = MuteTrackRequest{}
-	mi := &file_signal_proto_msgTypes[5]
+	mi := &file_signal_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1164,7 @@ func (x *MuteTrackRequest) String() string {
 func (*MuteTrackRequest) ProtoMessage() {}
 
 func (x *MuteTrackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[5]
+	mi := &file_signal_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1177,7 @@ func (x *MuteTrackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MuteTrackRequest.ProtoReflect.Descriptor instead.
 func (*MuteTrackRequest) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{5}
+	return file_signal_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MuteTrackRequest) GetSid() string {
@@ -1072,7 +1204,7 @@ type UpdateSubscription struct {
 
 func (x *UpdateSubscription) Reset() {
 	*x = UpdateSubscription{}
-	mi := &file_signal_proto_msgTypes[6]
+	mi := &file_signal_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1216,7 @@ func (x *UpdateSubscription) String() string {
 func (*UpdateSubscription) ProtoMessage() {}
 
 func (x *UpdateSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[6]
+	mi := &file_signal_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1229,7 @@ func (x *UpdateSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSubscription.ProtoReflect.Descriptor instead.
 func (*UpdateSubscription) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{6}
+	return file_signal_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UpdateSubscription) GetTrackSids() []string {
@@ -1114,6 +1246,82 @@ func (x *UpdateSubscription) GetSubscribe() bool {
 	return false
 }
 
+type UpdateTrackSettings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TrackSids     []string               `protobuf:"bytes,1,rep,name=track_sids,json=trackSids,proto3" json:"track_sids,omitempty"`
+	Disabled      bool                   `protobuf:"varint,3,opt,name=disabled,proto3" json:"disabled,omitempty"` // nothing is sent until it is enabled again
+	Width         uint32                 `protobuf:"varint,5,opt,name=width,proto3" json:"width,omitempty"`       // what is wanted; the SFU sends the smallest layer that satisfies it
+	Height        uint32                 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
+	Fps           uint32                 `protobuf:"varint,7,opt,name=fps,proto3" json:"fps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTrackSettings) Reset() {
+	*x = UpdateTrackSettings{}
+	mi := &file_signal_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTrackSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTrackSettings) ProtoMessage() {}
+
+func (x *UpdateTrackSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_signal_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTrackSettings.ProtoReflect.Descriptor instead.
+func (*UpdateTrackSettings) Descriptor() ([]byte, []int) {
+	return file_signal_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateTrackSettings) GetTrackSids() []string {
+	if x != nil {
+		return x.TrackSids
+	}
+	return nil
+}
+
+func (x *UpdateTrackSettings) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *UpdateTrackSettings) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *UpdateTrackSettings) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *UpdateTrackSettings) GetFps() uint32 {
+	if x != nil {
+		return x.Fps
+	}
+	return 0
+}
+
 type UpdateParticipantMetadata struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attributes    map[string]string      `protobuf:"bytes,3,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // only those that change; empty removes
@@ -1124,7 +1332,7 @@ type UpdateParticipantMetadata struct {
 
 func (x *UpdateParticipantMetadata) Reset() {
 	*x = UpdateParticipantMetadata{}
-	mi := &file_signal_proto_msgTypes[7]
+	mi := &file_signal_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1344,7 @@ func (x *UpdateParticipantMetadata) String() string {
 func (*UpdateParticipantMetadata) ProtoMessage() {}
 
 func (x *UpdateParticipantMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[7]
+	mi := &file_signal_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1357,7 @@ func (x *UpdateParticipantMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateParticipantMetadata.ProtoReflect.Descriptor instead.
 func (*UpdateParticipantMetadata) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{7}
+	return file_signal_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdateParticipantMetadata) GetAttributes() map[string]string {
@@ -1178,7 +1386,7 @@ type SyncState struct {
 
 func (x *SyncState) Reset() {
 	*x = SyncState{}
-	mi := &file_signal_proto_msgTypes[8]
+	mi := &file_signal_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1398,7 @@ func (x *SyncState) String() string {
 func (*SyncState) ProtoMessage() {}
 
 func (x *SyncState) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[8]
+	mi := &file_signal_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1411,7 @@ func (x *SyncState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncState.ProtoReflect.Descriptor instead.
 func (*SyncState) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{8}
+	return file_signal_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SyncState) GetAnswer() *SessionDescription {
@@ -1245,7 +1453,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_signal_proto_msgTypes[9]
+	mi := &file_signal_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +1465,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[9]
+	mi := &file_signal_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +1478,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{9}
+	return file_signal_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LeaveRequest) GetCanReconnect() bool {
@@ -1304,7 +1512,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_signal_proto_msgTypes[10]
+	mi := &file_signal_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1524,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[10]
+	mi := &file_signal_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1537,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{10}
+	return file_signal_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ping) GetTimestamp() int64 {
@@ -1356,7 +1564,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_signal_proto_msgTypes[11]
+	mi := &file_signal_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1576,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[11]
+	mi := &file_signal_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1589,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{11}
+	return file_signal_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Pong) GetLastPingTimestamp() int64 {
@@ -1413,7 +1621,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_signal_proto_msgTypes[12]
+	mi := &file_signal_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1633,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[12]
+	mi := &file_signal_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1646,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{12}
+	return file_signal_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JoinResponse) GetRoom() *Room {
@@ -1499,7 +1707,7 @@ type ReconnectResponse struct {
 
 func (x *ReconnectResponse) Reset() {
 	*x = ReconnectResponse{}
-	mi := &file_signal_proto_msgTypes[13]
+	mi := &file_signal_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1719,7 @@ func (x *ReconnectResponse) String() string {
 func (*ReconnectResponse) ProtoMessage() {}
 
 func (x *ReconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[13]
+	mi := &file_signal_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1732,7 @@ func (x *ReconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconnectResponse.ProtoReflect.Descriptor instead.
 func (*ReconnectResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{13}
+	return file_signal_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReconnectResponse) GetServerInfo() *ServerInfo {
@@ -1543,7 +1751,7 @@ type ParticipantUpdate struct {
 
 func (x *ParticipantUpdate) Reset() {
 	*x = ParticipantUpdate{}
-	mi := &file_signal_proto_msgTypes[14]
+	mi := &file_signal_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1763,7 @@ func (x *ParticipantUpdate) String() string {
 func (*ParticipantUpdate) ProtoMessage() {}
 
 func (x *ParticipantUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[14]
+	mi := &file_signal_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1776,7 @@ func (x *ParticipantUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantUpdate.ProtoReflect.Descriptor instead.
 func (*ParticipantUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{14}
+	return file_signal_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ParticipantUpdate) GetParticipants() []*ParticipantInfo {
@@ -1588,7 +1796,7 @@ type TrackPublishedResponse struct {
 
 func (x *TrackPublishedResponse) Reset() {
 	*x = TrackPublishedResponse{}
-	mi := &file_signal_proto_msgTypes[15]
+	mi := &file_signal_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1808,7 @@ func (x *TrackPublishedResponse) String() string {
 func (*TrackPublishedResponse) ProtoMessage() {}
 
 func (x *TrackPublishedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[15]
+	mi := &file_signal_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1821,7 @@ func (x *TrackPublishedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackPublishedResponse.ProtoReflect.Descriptor instead.
 func (*TrackPublishedResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{15}
+	return file_signal_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TrackPublishedResponse) GetCid() string {
@@ -1639,7 +1847,7 @@ type TrackUnpublishedResponse struct {
 
 func (x *TrackUnpublishedResponse) Reset() {
 	*x = TrackUnpublishedResponse{}
-	mi := &file_signal_proto_msgTypes[16]
+	mi := &file_signal_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1859,7 @@ func (x *TrackUnpublishedResponse) String() string {
 func (*TrackUnpublishedResponse) ProtoMessage() {}
 
 func (x *TrackUnpublishedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[16]
+	mi := &file_signal_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1872,7 @@ func (x *TrackUnpublishedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackUnpublishedResponse.ProtoReflect.Descriptor instead.
 func (*TrackUnpublishedResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{16}
+	return file_signal_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrackUnpublishedResponse) GetTrackSid() string {
@@ -1683,7 +1891,7 @@ type SpeakersChanged struct {
 
 func (x *SpeakersChanged) Reset() {
 	*x = SpeakersChanged{}
-	mi := &file_signal_proto_msgTypes[17]
+	mi := &file_signal_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1903,7 @@ func (x *SpeakersChanged) String() string {
 func (*SpeakersChanged) ProtoMessage() {}
 
 func (x *SpeakersChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[17]
+	mi := &file_signal_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1916,7 @@ func (x *SpeakersChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakersChanged.ProtoReflect.Descriptor instead.
 func (*SpeakersChanged) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{17}
+	return file_signal_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SpeakersChanged) GetSpeakers() []*SpeakerInfo {
@@ -1727,7 +1935,7 @@ type RoomUpdate struct {
 
 func (x *RoomUpdate) Reset() {
 	*x = RoomUpdate{}
-	mi := &file_signal_proto_msgTypes[18]
+	mi := &file_signal_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1947,7 @@ func (x *RoomUpdate) String() string {
 func (*RoomUpdate) ProtoMessage() {}
 
 func (x *RoomUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[18]
+	mi := &file_signal_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1960,7 @@ func (x *RoomUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomUpdate.ProtoReflect.Descriptor instead.
 func (*RoomUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{18}
+	return file_signal_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RoomUpdate) GetRoom() *Room {
@@ -1773,7 +1981,7 @@ type ConnectionQualityInfo struct {
 
 func (x *ConnectionQualityInfo) Reset() {
 	*x = ConnectionQualityInfo{}
-	mi := &file_signal_proto_msgTypes[19]
+	mi := &file_signal_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1993,7 @@ func (x *ConnectionQualityInfo) String() string {
 func (*ConnectionQualityInfo) ProtoMessage() {}
 
 func (x *ConnectionQualityInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[19]
+	mi := &file_signal_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +2006,7 @@ func (x *ConnectionQualityInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionQualityInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionQualityInfo) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{19}
+	return file_signal_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConnectionQualityInfo) GetParticipantSid() string {
@@ -1831,7 +2039,7 @@ type ConnectionQualityUpdate struct {
 
 func (x *ConnectionQualityUpdate) Reset() {
 	*x = ConnectionQualityUpdate{}
-	mi := &file_signal_proto_msgTypes[20]
+	mi := &file_signal_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +2051,7 @@ func (x *ConnectionQualityUpdate) String() string {
 func (*ConnectionQualityUpdate) ProtoMessage() {}
 
 func (x *ConnectionQualityUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[20]
+	mi := &file_signal_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +2064,7 @@ func (x *ConnectionQualityUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionQualityUpdate.ProtoReflect.Descriptor instead.
 func (*ConnectionQualityUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{20}
+	return file_signal_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectionQualityUpdate) GetUpdates() []*ConnectionQualityInfo {
@@ -1877,7 +2085,7 @@ type StreamStateInfo struct {
 
 func (x *StreamStateInfo) Reset() {
 	*x = StreamStateInfo{}
-	mi := &file_signal_proto_msgTypes[21]
+	mi := &file_signal_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2097,7 @@ func (x *StreamStateInfo) String() string {
 func (*StreamStateInfo) ProtoMessage() {}
 
 func (x *StreamStateInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[21]
+	mi := &file_signal_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2110,7 @@ func (x *StreamStateInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStateInfo.ProtoReflect.Descriptor instead.
 func (*StreamStateInfo) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{21}
+	return file_signal_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StreamStateInfo) GetParticipantSid() string {
@@ -1935,7 +2143,7 @@ type StreamStateUpdate struct {
 
 func (x *StreamStateUpdate) Reset() {
 	*x = StreamStateUpdate{}
-	mi := &file_signal_proto_msgTypes[22]
+	mi := &file_signal_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2155,7 @@ func (x *StreamStateUpdate) String() string {
 func (*StreamStateUpdate) ProtoMessage() {}
 
 func (x *StreamStateUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[22]
+	mi := &file_signal_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,12 +2168,168 @@ func (x *StreamStateUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStateUpdate.ProtoReflect.Descriptor instead.
 func (*StreamStateUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{22}
+	return file_signal_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StreamStateUpdate) GetStreamStates() []*StreamStateInfo {
 	if x != nil {
 		return x.StreamStates
+	}
+	return nil
+}
+
+type SubscribedQuality struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Quality       VideoQuality           `protobuf:"varint,1,opt,name=quality,proto3,enum=lksig.VideoQuality" json:"quality,omitempty"`
+	Enabled       bool                   `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribedQuality) Reset() {
+	*x = SubscribedQuality{}
+	mi := &file_signal_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribedQuality) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribedQuality) ProtoMessage() {}
+
+func (x *SubscribedQuality) ProtoReflect() protoreflect.Message {
+	mi := &file_signal_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribedQuality.ProtoReflect.Descriptor instead.
+func (*SubscribedQuality) Descriptor() ([]byte, []int) {
+	return file_signal_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SubscribedQuality) GetQuality() VideoQuality {
+	if x != nil {
+		return x.Quality
+	}
+	return VideoQuality_LOW
+}
+
+func (x *SubscribedQuality) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+type SubscribedCodec struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Codec         string                 `protobuf:"bytes,1,opt,name=codec,proto3" json:"codec,omitempty"`
+	Qualities     []*SubscribedQuality   `protobuf:"bytes,2,rep,name=qualities,proto3" json:"qualities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribedCodec) Reset() {
+	*x = SubscribedCodec{}
+	mi := &file_signal_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribedCodec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribedCodec) ProtoMessage() {}
+
+func (x *SubscribedCodec) ProtoReflect() protoreflect.Message {
+	mi := &file_signal_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribedCodec.ProtoReflect.Descriptor instead.
+func (*SubscribedCodec) Descriptor() ([]byte, []int) {
+	return file_signal_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SubscribedCodec) GetCodec() string {
+	if x != nil {
+		return x.Codec
+	}
+	return ""
+}
+
+func (x *SubscribedCodec) GetQualities() []*SubscribedQuality {
+	if x != nil {
+		return x.Qualities
+	}
+	return nil
+}
+
+type SubscribedQualityUpdate struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	TrackSid         string                 `protobuf:"bytes,1,opt,name=track_sid,json=trackSid,proto3" json:"track_sid,omitempty"`
+	SubscribedCodecs []*SubscribedCodec     `protobuf:"bytes,3,rep,name=subscribed_codecs,json=subscribedCodecs,proto3" json:"subscribed_codecs,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SubscribedQualityUpdate) Reset() {
+	*x = SubscribedQualityUpdate{}
+	mi := &file_signal_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribedQualityUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribedQualityUpdate) ProtoMessage() {}
+
+func (x *SubscribedQualityUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_signal_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribedQualityUpdate.ProtoReflect.Descriptor instead.
+func (*SubscribedQualityUpdate) Descriptor() ([]byte, []int) {
+	return file_signal_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *SubscribedQualityUpdate) GetTrackSid() string {
+	if x != nil {
+		return x.TrackSid
+	}
+	return ""
+}
+
+func (x *SubscribedQualityUpdate) GetSubscribedCodecs() []*SubscribedCodec {
+	if x != nil {
+		return x.SubscribedCodecs
 	}
 	return nil
 }
@@ -1981,7 +2345,7 @@ type SubscriptionPermissionUpdate struct {
 
 func (x *SubscriptionPermissionUpdate) Reset() {
 	*x = SubscriptionPermissionUpdate{}
-	mi := &file_signal_proto_msgTypes[23]
+	mi := &file_signal_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2357,7 @@ func (x *SubscriptionPermissionUpdate) String() string {
 func (*SubscriptionPermissionUpdate) ProtoMessage() {}
 
 func (x *SubscriptionPermissionUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[23]
+	mi := &file_signal_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2370,7 @@ func (x *SubscriptionPermissionUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionPermissionUpdate.ProtoReflect.Descriptor instead.
 func (*SubscriptionPermissionUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{23}
+	return file_signal_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SubscriptionPermissionUpdate) GetParticipantSid() string {
@@ -2040,7 +2404,7 @@ type SubscriptionResponse struct {
 
 func (x *SubscriptionResponse) Reset() {
 	*x = SubscriptionResponse{}
-	mi := &file_signal_proto_msgTypes[24]
+	mi := &file_signal_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2416,7 @@ func (x *SubscriptionResponse) String() string {
 func (*SubscriptionResponse) ProtoMessage() {}
 
 func (x *SubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[24]
+	mi := &file_signal_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2429,7 @@ func (x *SubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*SubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{24}
+	return file_signal_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SubscriptionResponse) GetTrackSid() string {
@@ -2099,7 +2463,7 @@ type RequestResponse struct {
 
 func (x *RequestResponse) Reset() {
 	*x = RequestResponse{}
-	mi := &file_signal_proto_msgTypes[25]
+	mi := &file_signal_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2475,7 @@ func (x *RequestResponse) String() string {
 func (*RequestResponse) ProtoMessage() {}
 
 func (x *RequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[25]
+	mi := &file_signal_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2488,7 @@ func (x *RequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestResponse.ProtoReflect.Descriptor instead.
 func (*RequestResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{25}
+	return file_signal_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RequestResponse) GetRequestId() uint32 {
@@ -2213,7 +2577,7 @@ type RoomMovedResponse struct {
 
 func (x *RoomMovedResponse) Reset() {
 	*x = RoomMovedResponse{}
-	mi := &file_signal_proto_msgTypes[26]
+	mi := &file_signal_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2589,7 @@ func (x *RoomMovedResponse) String() string {
 func (*RoomMovedResponse) ProtoMessage() {}
 
 func (x *RoomMovedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[26]
+	mi := &file_signal_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2602,7 @@ func (x *RoomMovedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomMovedResponse.ProtoReflect.Descriptor instead.
 func (*RoomMovedResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{26}
+	return file_signal_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RoomMovedResponse) GetRoom() *Room {
@@ -2252,20 +2616,22 @@ var File_signal_proto protoreflect.FileDescriptor
 
 const file_signal_proto_rawDesc = "" +
 	"\n" +
-	"\fsignal.proto\x12\x05lksig\x1a\fmodels.proto\"\xb3\x04\n" +
+	"\fsignal.proto\x12\x05lksig\x1a\fmodels.proto\"\xf6\x04\n" +
 	"\rSignalRequest\x121\n" +
 	"\x05offer\x18\x01 \x01(\v2\x19.lksig.SessionDescriptionH\x00R\x05offer\x123\n" +
 	"\x06answer\x18\x02 \x01(\v2\x19.lksig.SessionDescriptionH\x00R\x06answer\x121\n" +
 	"\atrickle\x18\x03 \x01(\v2\x15.lksig.TrickleRequestH\x00R\atrickle\x125\n" +
 	"\tadd_track\x18\x04 \x01(\v2\x16.lksig.AddTrackRequestH\x00R\baddTrack\x12-\n" +
 	"\x04mute\x18\x05 \x01(\v2\x17.lksig.MuteTrackRequestH\x00R\x04mute\x12?\n" +
-	"\fsubscription\x18\x06 \x01(\v2\x19.lksig.UpdateSubscriptionH\x00R\fsubscription\x12+\n" +
+	"\fsubscription\x18\x06 \x01(\v2\x19.lksig.UpdateSubscriptionH\x00R\fsubscription\x12A\n" +
+	"\rtrack_setting\x18\a \x01(\v2\x1a.lksig.UpdateTrackSettingsH\x00R\ftrackSetting\x12+\n" +
 	"\x05leave\x18\b \x01(\v2\x13.lksig.LeaveRequestH\x00R\x05leave\x121\n" +
 	"\n" +
 	"sync_state\x18\f \x01(\v2\x10.lksig.SyncStateH\x00R\tsyncState\x12K\n" +
 	"\x0fupdate_metadata\x18\x0f \x01(\v2 .lksig.UpdateParticipantMetadataH\x00R\x0eupdateMetadata\x12(\n" +
 	"\bping_req\x18\x10 \x01(\v2\v.lksig.PingH\x00R\apingReqB\t\n" +
-	"\amessage\"\xf1\t\n" +
+	"\amessage\"\xcf\n" +
+	"\n" +
 	"\x0eSignalResponse\x12)\n" +
 	"\x04join\x18\x01 \x01(\v2\x13.lksig.JoinResponseH\x00R\x04join\x123\n" +
 	"\x06answer\x18\x02 \x01(\v2\x19.lksig.SessionDescriptionH\x00R\x06answer\x121\n" +
@@ -2280,7 +2646,8 @@ const file_signal_proto_rawDesc = "" +
 	"\vroom_update\x18\v \x01(\v2\x11.lksig.RoomUpdateH\x00R\n" +
 	"roomUpdate\x12O\n" +
 	"\x12connection_quality\x18\f \x01(\v2\x1e.lksig.ConnectionQualityUpdateH\x00R\x11connectionQuality\x12J\n" +
-	"\x13stream_state_update\x18\r \x01(\v2\x18.lksig.StreamStateUpdateH\x00R\x11streamStateUpdate\x12k\n" +
+	"\x13stream_state_update\x18\r \x01(\v2\x18.lksig.StreamStateUpdateH\x00R\x11streamStateUpdate\x12\\\n" +
+	"\x19subscribed_quality_update\x18\x0e \x01(\v2\x1e.lksig.SubscribedQualityUpdateH\x00R\x17subscribedQualityUpdate\x12k\n" +
 	"\x1esubscription_permission_update\x18\x0f \x01(\v2#.lksig.SubscriptionPermissionUpdateH\x00R\x1csubscriptionPermissionUpdate\x12%\n" +
 	"\rrefresh_token\x18\x10 \x01(\tH\x00R\frefreshToken\x12N\n" +
 	"\x11track_unpublished\x18\x11 \x01(\v2\x1f.lksig.TrackUnpublishedResponseH\x00R\x10trackUnpublished\x128\n" +
@@ -2298,22 +2665,39 @@ const file_signal_proto_rawDesc = "" +
 	"\x0eTrickleRequest\x12%\n" +
 	"\x0ecandidate_init\x18\x01 \x01(\tR\rcandidateInit\x12+\n" +
 	"\x06target\x18\x02 \x01(\x0e2\x13.lksig.SignalTargetR\x06target\x12\x14\n" +
-	"\x05final\x18\x03 \x01(\bR\x05final\"\xc0\x01\n" +
+	"\x05final\x18\x03 \x01(\bR\x05final\"\xdb\x02\n" +
 	"\x0fAddTrackRequest\x12\x10\n" +
 	"\x03cid\x18\x01 \x01(\tR\x03cid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12$\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x10.lksig.TrackTypeR\x04type\x12\x14\n" +
+	"\x05width\x18\x04 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x05 \x01(\rR\x06height\x12\x14\n" +
 	"\x05muted\x18\x06 \x01(\bR\x05muted\x12*\n" +
-	"\x06source\x18\b \x01(\x0e2\x12.lksig.TrackSourceR\x06source\x12\x1f\n" +
+	"\x06source\x18\b \x01(\x0e2\x12.lksig.TrackSourceR\x06source\x12)\n" +
+	"\x06layers\x18\t \x03(\v2\x11.lksig.VideoLayerR\x06layers\x12@\n" +
+	"\x10simulcast_codecs\x18\n" +
+	" \x03(\v2\x15.lksig.SimulcastCodecR\x0fsimulcastCodecs\x12\x1f\n" +
 	"\vdisable_red\x18\r \x01(\bR\n" +
-	"disableRed\":\n" +
+	"disableRed\"\xa5\x01\n" +
+	"\x0eSimulcastCodec\x12\x14\n" +
+	"\x05codec\x18\x01 \x01(\tR\x05codec\x12\x10\n" +
+	"\x03cid\x18\x02 \x01(\tR\x03cid\x12)\n" +
+	"\x06layers\x18\x04 \x03(\v2\x11.lksig.VideoLayerR\x06layers\x12@\n" +
+	"\x10video_layer_mode\x18\x05 \x01(\x0e2\x16.lksig.VideoLayer.ModeR\x0evideoLayerMode\":\n" +
 	"\x10MuteTrackRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05muted\x18\x02 \x01(\bR\x05muted\"Q\n" +
 	"\x12UpdateSubscription\x12\x1d\n" +
 	"\n" +
 	"track_sids\x18\x01 \x03(\tR\ttrackSids\x12\x1c\n" +
-	"\tsubscribe\x18\x02 \x01(\bR\tsubscribe\"\xcb\x01\n" +
+	"\tsubscribe\x18\x02 \x01(\bR\tsubscribe\"\x90\x01\n" +
+	"\x13UpdateTrackSettings\x12\x1d\n" +
+	"\n" +
+	"track_sids\x18\x01 \x03(\tR\ttrackSids\x12\x1a\n" +
+	"\bdisabled\x18\x03 \x01(\bR\bdisabled\x12\x14\n" +
+	"\x05width\x18\x05 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x06 \x01(\rR\x06height\x12\x10\n" +
+	"\x03fps\x18\a \x01(\rR\x03fps\"\xcb\x01\n" +
 	"\x19UpdateParticipantMetadata\x12P\n" +
 	"\n" +
 	"attributes\x18\x03 \x03(\v20.lksig.UpdateParticipantMetadata.AttributesEntryR\n" +
@@ -2380,7 +2764,16 @@ const file_signal_proto_rawDesc = "" +
 	"\ttrack_sid\x18\x02 \x01(\tR\btrackSid\x12(\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x12.lksig.StreamStateR\x05state\"P\n" +
 	"\x11StreamStateUpdate\x12;\n" +
-	"\rstream_states\x18\x01 \x03(\v2\x16.lksig.StreamStateInfoR\fstreamStates\"~\n" +
+	"\rstream_states\x18\x01 \x03(\v2\x16.lksig.StreamStateInfoR\fstreamStates\"\\\n" +
+	"\x11SubscribedQuality\x12-\n" +
+	"\aquality\x18\x01 \x01(\x0e2\x13.lksig.VideoQualityR\aquality\x12\x18\n" +
+	"\aenabled\x18\x02 \x01(\bR\aenabled\"_\n" +
+	"\x0fSubscribedCodec\x12\x14\n" +
+	"\x05codec\x18\x01 \x01(\tR\x05codec\x126\n" +
+	"\tqualities\x18\x02 \x03(\v2\x18.lksig.SubscribedQualityR\tqualities\"{\n" +
+	"\x17SubscribedQualityUpdate\x12\x1b\n" +
+	"\ttrack_sid\x18\x01 \x01(\tR\btrackSid\x12C\n" +
+	"\x11subscribed_codecs\x18\x03 \x03(\v2\x16.lksig.SubscribedCodecR\x10subscribedCodecs\"~\n" +
 	"\x1cSubscriptionPermissionUpdate\x12'\n" +
 	"\x0fparticipant_sid\x18\x01 \x01(\tR\x0eparticipantSid\x12\x1b\n" +
 	"\ttrack_sid\x18\x02 \x01(\tR\btrackSid\x12\x18\n" +
@@ -2431,7 +2824,7 @@ func file_signal_proto_rawDescGZIP() []byte {
 }
 
 var file_signal_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_signal_proto_goTypes = []any{
 	(SignalTarget)(0),                    // 0: lksig.SignalTarget
 	(StreamState)(0),                     // 1: lksig.StreamState
@@ -2442,102 +2835,119 @@ var file_signal_proto_goTypes = []any{
 	(*SessionDescription)(nil),           // 6: lksig.SessionDescription
 	(*TrickleRequest)(nil),               // 7: lksig.TrickleRequest
 	(*AddTrackRequest)(nil),              // 8: lksig.AddTrackRequest
-	(*MuteTrackRequest)(nil),             // 9: lksig.MuteTrackRequest
-	(*UpdateSubscription)(nil),           // 10: lksig.UpdateSubscription
-	(*UpdateParticipantMetadata)(nil),    // 11: lksig.UpdateParticipantMetadata
-	(*SyncState)(nil),                    // 12: lksig.SyncState
-	(*LeaveRequest)(nil),                 // 13: lksig.LeaveRequest
-	(*Ping)(nil),                         // 14: lksig.Ping
-	(*Pong)(nil),                         // 15: lksig.Pong
-	(*JoinResponse)(nil),                 // 16: lksig.JoinResponse
-	(*ReconnectResponse)(nil),            // 17: lksig.ReconnectResponse
-	(*ParticipantUpdate)(nil),            // 18: lksig.ParticipantUpdate
-	(*TrackPublishedResponse)(nil),       // 19: lksig.TrackPublishedResponse
-	(*TrackUnpublishedResponse)(nil),     // 20: lksig.TrackUnpublishedResponse
-	(*SpeakersChanged)(nil),              // 21: lksig.SpeakersChanged
-	(*RoomUpdate)(nil),                   // 22: lksig.RoomUpdate
-	(*ConnectionQualityInfo)(nil),        // 23: lksig.ConnectionQualityInfo
-	(*ConnectionQualityUpdate)(nil),      // 24: lksig.ConnectionQualityUpdate
-	(*StreamStateInfo)(nil),              // 25: lksig.StreamStateInfo
-	(*StreamStateUpdate)(nil),            // 26: lksig.StreamStateUpdate
-	(*SubscriptionPermissionUpdate)(nil), // 27: lksig.SubscriptionPermissionUpdate
-	(*SubscriptionResponse)(nil),         // 28: lksig.SubscriptionResponse
-	(*RequestResponse)(nil),              // 29: lksig.RequestResponse
-	(*RoomMovedResponse)(nil),            // 30: lksig.RoomMovedResponse
-	nil,                                  // 31: lksig.UpdateParticipantMetadata.AttributesEntry
-	(TrackType)(0),                       // 32: lksig.TrackType
-	(TrackSource)(0),                     // 33: lksig.TrackSource
-	(DisconnectReason)(0),                // 34: lksig.DisconnectReason
-	(*Room)(nil),                         // 35: lksig.Room
-	(*ParticipantInfo)(nil),              // 36: lksig.ParticipantInfo
-	(*ServerInfo)(nil),                   // 37: lksig.ServerInfo
-	(*TrackInfo)(nil),                    // 38: lksig.TrackInfo
-	(*SpeakerInfo)(nil),                  // 39: lksig.SpeakerInfo
-	(ConnectionQuality)(0),               // 40: lksig.ConnectionQuality
+	(*SimulcastCodec)(nil),               // 9: lksig.SimulcastCodec
+	(*MuteTrackRequest)(nil),             // 10: lksig.MuteTrackRequest
+	(*UpdateSubscription)(nil),           // 11: lksig.UpdateSubscription
+	(*UpdateTrackSettings)(nil),          // 12: lksig.UpdateTrackSettings
+	(*UpdateParticipantMetadata)(nil),    // 13: lksig.UpdateParticipantMetadata
+	(*SyncState)(nil),                    // 14: lksig.SyncState
+	(*LeaveRequest)(nil),                 // 15: lksig.LeaveRequest
+	(*Ping)(nil),                         // 16: lksig.Ping
+	(*Pong)(nil),                         // 17: lksig.Pong
+	(*JoinResponse)(nil),                 // 18: lksig.JoinResponse
+	(*ReconnectResponse)(nil),            // 19: lksig.ReconnectResponse
+	(*ParticipantUpdate)(nil),            // 20: lksig.ParticipantUpdate
+	(*TrackPublishedResponse)(nil),       // 21: lksig.TrackPublishedResponse
+	(*TrackUnpublishedResponse)(nil),     // 22: lksig.TrackUnpublishedResponse
+	(*SpeakersChanged)(nil),              // 23: lksig.SpeakersChanged
+	(*RoomUpdate)(nil),                   // 24: lksig.RoomUpdate
+	(*ConnectionQualityInfo)(nil),        // 25: lksig.ConnectionQualityInfo
+	(*ConnectionQualityUpdate)(nil),      // 26: lksig.ConnectionQualityUpdate
+	(*StreamStateInfo)(nil),              // 27: lksig.StreamStateInfo
+	(*StreamStateUpdate)(nil),            // 28: lksig.StreamStateUpdate
+	(*SubscribedQuality)(nil),            // 29: lksig.SubscribedQuality
+	(*SubscribedCodec)(nil),              // 30: lksig.SubscribedCodec
+	(*SubscribedQualityUpdate)(nil),      // 31: lksig.SubscribedQualityUpdate
+	(*SubscriptionPermissionUpdate)(nil), // 32: lksig.SubscriptionPermissionUpdate
+	(*SubscriptionResponse)(nil),         // 33: lksig.SubscriptionResponse
+	(*RequestResponse)(nil),              // 34: lksig.RequestResponse
+	(*RoomMovedResponse)(nil),            // 35: lksig.RoomMovedResponse
+	nil,                                  // 36: lksig.UpdateParticipantMetadata.AttributesEntry
+	(TrackType)(0),                       // 37: lksig.TrackType
+	(TrackSource)(0),                     // 38: lksig.TrackSource
+	(*VideoLayer)(nil),                   // 39: lksig.VideoLayer
+	(VideoLayer_Mode)(0),                 // 40: lksig.VideoLayer.Mode
+	(DisconnectReason)(0),                // 41: lksig.DisconnectReason
+	(*Room)(nil),                         // 42: lksig.Room
+	(*ParticipantInfo)(nil),              // 43: lksig.ParticipantInfo
+	(*ServerInfo)(nil),                   // 44: lksig.ServerInfo
+	(*TrackInfo)(nil),                    // 45: lksig.TrackInfo
+	(*SpeakerInfo)(nil),                  // 46: lksig.SpeakerInfo
+	(ConnectionQuality)(0),               // 47: lksig.ConnectionQuality
+	(VideoQuality)(0),                    // 48: lksig.VideoQuality
 }
 var file_signal_proto_depIdxs = []int32{
 	6,  // 0: lksig.SignalRequest.offer:type_name -> lksig.SessionDescription
 	6,  // 1: lksig.SignalRequest.answer:type_name -> lksig.SessionDescription
 	7,  // 2: lksig.SignalRequest.trickle:type_name -> lksig.TrickleRequest
 	8,  // 3: lksig.SignalRequest.add_track:type_name -> lksig.AddTrackRequest
-	9,  // 4: lksig.SignalRequest.mute:type_name -> lksig.MuteTrackRequest
-	10, // 5: lksig.SignalRequest.subscription:type_name -> lksig.UpdateSubscription
-	13, // 6: lksig.SignalRequest.leave:type_name -> lksig.LeaveRequest
-	12, // 7: lksig.SignalRequest.sync_state:type_name -> lksig.SyncState
-	11, // 8: lksig.SignalRequest.update_metadata:type_name -> lksig.UpdateParticipantMetadata
-	14, // 9: lksig.SignalRequest.ping_req:type_name -> lksig.Ping
-	16, // 10: lksig.SignalResponse.join:type_name -> lksig.JoinResponse
-	6,  // 11: lksig.SignalResponse.answer:type_name -> lksig.SessionDescription
-	6,  // 12: lksig.SignalResponse.offer:type_name -> lksig.SessionDescription
-	7,  // 13: lksig.SignalResponse.trickle:type_name -> lksig.TrickleRequest
-	18, // 14: lksig.SignalResponse.update:type_name -> lksig.ParticipantUpdate
-	19, // 15: lksig.SignalResponse.track_published:type_name -> lksig.TrackPublishedResponse
-	13, // 16: lksig.SignalResponse.leave:type_name -> lksig.LeaveRequest
-	9,  // 17: lksig.SignalResponse.mute:type_name -> lksig.MuteTrackRequest
-	21, // 18: lksig.SignalResponse.speakers_changed:type_name -> lksig.SpeakersChanged
-	22, // 19: lksig.SignalResponse.room_update:type_name -> lksig.RoomUpdate
-	24, // 20: lksig.SignalResponse.connection_quality:type_name -> lksig.ConnectionQualityUpdate
-	26, // 21: lksig.SignalResponse.stream_state_update:type_name -> lksig.StreamStateUpdate
-	27, // 22: lksig.SignalResponse.subscription_permission_update:type_name -> lksig.SubscriptionPermissionUpdate
-	20, // 23: lksig.SignalResponse.track_unpublished:type_name -> lksig.TrackUnpublishedResponse
-	17, // 24: lksig.SignalResponse.reconnect:type_name -> lksig.ReconnectResponse
-	15, // 25: lksig.SignalResponse.pong_resp:type_name -> lksig.Pong
-	28, // 26: lksig.SignalResponse.subscription_response:type_name -> lksig.SubscriptionResponse
-	29, // 27: lksig.SignalResponse.request_response:type_name -> lksig.RequestResponse
-	30, // 28: lksig.SignalResponse.room_moved:type_name -> lksig.RoomMovedResponse
-	0,  // 29: lksig.TrickleRequest.target:type_name -> lksig.SignalTarget
-	32, // 30: lksig.AddTrackRequest.type:type_name -> lksig.TrackType
-	33, // 31: lksig.AddTrackRequest.source:type_name -> lksig.TrackSource
-	31, // 32: lksig.UpdateParticipantMetadata.attributes:type_name -> lksig.UpdateParticipantMetadata.AttributesEntry
-	6,  // 33: lksig.SyncState.answer:type_name -> lksig.SessionDescription
-	10, // 34: lksig.SyncState.subscription:type_name -> lksig.UpdateSubscription
-	19, // 35: lksig.SyncState.publish_tracks:type_name -> lksig.TrackPublishedResponse
-	6,  // 36: lksig.SyncState.offer:type_name -> lksig.SessionDescription
-	34, // 37: lksig.LeaveRequest.reason:type_name -> lksig.DisconnectReason
-	2,  // 38: lksig.LeaveRequest.action:type_name -> lksig.LeaveRequest.Action
-	35, // 39: lksig.JoinResponse.room:type_name -> lksig.Room
-	36, // 40: lksig.JoinResponse.participant:type_name -> lksig.ParticipantInfo
-	36, // 41: lksig.JoinResponse.other_participants:type_name -> lksig.ParticipantInfo
-	37, // 42: lksig.JoinResponse.server_info:type_name -> lksig.ServerInfo
-	37, // 43: lksig.ReconnectResponse.server_info:type_name -> lksig.ServerInfo
-	36, // 44: lksig.ParticipantUpdate.participants:type_name -> lksig.ParticipantInfo
-	38, // 45: lksig.TrackPublishedResponse.track:type_name -> lksig.TrackInfo
-	39, // 46: lksig.SpeakersChanged.speakers:type_name -> lksig.SpeakerInfo
-	35, // 47: lksig.RoomUpdate.room:type_name -> lksig.Room
-	40, // 48: lksig.ConnectionQualityInfo.quality:type_name -> lksig.ConnectionQuality
-	23, // 49: lksig.ConnectionQualityUpdate.updates:type_name -> lksig.ConnectionQualityInfo
-	1,  // 50: lksig.StreamStateInfo.state:type_name -> lksig.StreamState
-	25, // 51: lksig.StreamStateUpdate.stream_states:type_name -> lksig.StreamStateInfo
-	3,  // 52: lksig.RequestResponse.reason:type_name -> lksig.RequestResponse.Reason
-	8,  // 53: lksig.RequestResponse.add_track:type_name -> lksig.AddTrackRequest
-	9,  // 54: lksig.RequestResponse.mute:type_name -> lksig.MuteTrackRequest
-	11, // 55: lksig.RequestResponse.update_metadata:type_name -> lksig.UpdateParticipantMetadata
-	35, // 56: lksig.RoomMovedResponse.room:type_name -> lksig.Room
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	10, // 4: lksig.SignalRequest.mute:type_name -> lksig.MuteTrackRequest
+	11, // 5: lksig.SignalRequest.subscription:type_name -> lksig.UpdateSubscription
+	12, // 6: lksig.SignalRequest.track_setting:type_name -> lksig.UpdateTrackSettings
+	15, // 7: lksig.SignalRequest.leave:type_name -> lksig.LeaveRequest
+	14, // 8: lksig.SignalRequest.sync_state:type_name -> lksig.SyncState
+	13, // 9: lksig.SignalRequest.update_metadata:type_name -> lksig.UpdateParticipantMetadata
+	16, // 10: lksig.SignalRequest.ping_req:type_name -> lksig.Ping
+	18, // 11: lksig.SignalResponse.join:type_name -> lksig.JoinResponse
+	6,  // 12: lksig.SignalResponse.answer:type_name -> lksig.SessionDescription
+	6,  // 13: lksig.SignalResponse.offer:type_name -> lksig.SessionDescription
+	7,  // 14: lksig.SignalResponse.trickle:type_name -> lksig.TrickleRequest
+	20, // 15: lksig.SignalResponse.update:type_name -> lksig.ParticipantUpdate
+	21, // 16: lksig.SignalResponse.track_published:type_name -> lksig.TrackPublishedResponse
+	15, // 17: lksig.SignalResponse.leave:type_name -> lksig.LeaveRequest
+	10, // 18: lksig.SignalResponse.mute:type_name -> lksig.MuteTrackRequest
+	23, // 19: lksig.SignalResponse.speakers_changed:type_name -> lksig.SpeakersChanged
+	24, // 20: lksig.SignalResponse.room_update:type_name -> lksig.RoomUpdate
+	26, // 21: lksig.SignalResponse.connection_quality:type_name -> lksig.ConnectionQualityUpdate
+	28, // 22: lksig.SignalResponse.stream_state_update:type_name -> lksig.StreamStateUpdate
+	31, // 23: lksig.SignalResponse.subscribed_quality_update:type_name -> lksig.SubscribedQualityUpdate
+	32, // 24: lksig.SignalResponse.subscription_permission_update:type_name -> lksig.SubscriptionPermissionUpdate
+	22, // 25: lksig.SignalResponse.track_unpublished:type_name -> lksig.TrackUnpublishedResponse
+	19, // 26: lksig.SignalResponse.reconnect:type_name -> lksig.ReconnectResponse
+	17, // 27: lksig.SignalResponse.pong_resp:type_name -> lksig.Pong
+	33, // 28: lksig.SignalResponse.subscription_response:type_name -> lksig.SubscriptionResponse
+	34, // 29: lksig.SignalResponse.request_response:type_name -> lksig.RequestResponse
+	35, // 30: lksig.SignalResponse.room_moved:type_name -> lksig.RoomMovedResponse
+	0,  // 31: lksig.TrickleRequest.target:type_name -> lksig.SignalTarget
+	37, // 32: lksig.AddTrackRequest.type:type_name -> lksig.TrackType
+	38, // 33: lksig.AddTrackRequest.source:type_name -> lksig.TrackSource
+	39, // 34: lksig.AddTrackRequest.layers:type_name -> lksig.VideoLayer
+	9,  // 35: lksig.AddTrackRequest.simulcast_codecs:type_name -> lksig.SimulcastCodec
+	39, // 36: lksig.SimulcastCodec.layers:type_name -> lksig.VideoLayer
+	40, // 37: lksig.SimulcastCodec.video_layer_mode:type_name -> lksig.VideoLayer.Mode
+	36, // 38: lksig.UpdateParticipantMetadata.attributes:type_name -> lksig.UpdateParticipantMetadata.AttributesEntry
+	6,  // 39: lksig.SyncState.answer:type_name -> lksig.SessionDescription
+	11, // 40: lksig.SyncState.subscription:type_name -> lksig.UpdateSubscription
+	21, // 41: lksig.SyncState.publish_tracks:type_name -> lksig.TrackPublishedResponse
+	6,  // 42: lksig.SyncState.offer:type_name -> lksig.SessionDescription
+	41, // 43: lksig.LeaveRequest.reason:type_name -> lksig.DisconnectReason
+	2,  // 44: lksig.LeaveRequest.action:type_name -> lksig.LeaveRequest.Action
+	42, // 45: lksig.JoinResponse.room:type_name -> lksig.Room
+	43, // 46: lksig.JoinResponse.participant:type_name -> lksig.ParticipantInfo
+	43, // 47: lksig.JoinResponse.other_participants:type_name -> lksig.ParticipantInfo
+	44, // 48: lksig.JoinResponse.server_info:type_name -> lksig.ServerInfo
+	44, // 49: lksig.ReconnectResponse.server_info:type_name -> lksig.ServerInfo
+	43, // 50: lksig.ParticipantUpdate.participants:type_name -> lksig.ParticipantInfo
+	45, // 51: lksig.TrackPublishedResponse.track:type_name -> lksig.TrackInfo
+	46, // 52: lksig.SpeakersChanged.speakers:type_name -> lksig.SpeakerInfo
+	42, // 53: lksig.RoomUpdate.room:type_name -> lksig.Room
+	47, // 54: lksig.ConnectionQualityInfo.quality:type_name -> lksig.ConnectionQuality
+	25, // 55: lksig.ConnectionQualityUpdate.updates:type_name -> lksig.ConnectionQualityInfo
+	1,  // 56: lksig.StreamStateInfo.state:type_name -> lksig.StreamState
+	27, // 57: lksig.StreamStateUpdate.stream_states:type_name -> lksig.StreamStateInfo
+	48, // 58: lksig.SubscribedQuality.quality:type_name -> lksig.VideoQuality
+	29, // 59: lksig.SubscribedCodec.qualities:type_name -> lksig.SubscribedQuality
+	30, // 60: lksig.SubscribedQualityUpdate.subscribed_codecs:type_name -> lksig.SubscribedCodec
+	3,  // 61: lksig.RequestResponse.reason:type_name -> lksig.RequestResponse.Reason
+	8,  // 62: lksig.RequestResponse.add_track:type_name -> lksig.AddTrackRequest
+	10, // 63: lksig.RequestResponse.mute:type_name -> lksig.MuteTrackRequest
+	13, // 64: lksig.RequestResponse.update_metadata:type_name -> lksig.UpdateParticipantMetadata
+	42, // 65: lksig.RoomMovedResponse.room:type_name -> lksig.Room
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_signal_proto_init() }
@@ -2553,6 +2963,7 @@ func file_signal_proto_init() {
 		(*SignalRequest_AddTrack)(nil),
 		(*SignalRequest_Mute)(nil),
 		(*SignalRequest_Subscription)(nil),
+		(*SignalRequest_TrackSetting)(nil),
 		(*SignalRequest_Leave)(nil),
 		(*SignalRequest_SyncState)(nil),
 		(*SignalRequest_UpdateMetadata)(nil),
@@ -2571,6 +2982,7 @@ func file_signal_proto_init() {
 		(*SignalResponse_RoomUpdate)(nil),
 		(*SignalResponse_ConnectionQuality)(nil),
 		(*SignalResponse_StreamStateUpdate)(nil),
+		(*SignalResponse_SubscribedQualityUpdate)(nil),
 		(*SignalResponse_SubscriptionPermissionUpdate)(nil),
 		(*SignalResponse_RefreshToken)(nil),
 		(*SignalResponse_TrackUnpublished)(nil),
@@ -2580,7 +2992,7 @@ func file_signal_proto_init() {
 		(*SignalResponse_RequestResponse)(nil),
 		(*SignalResponse_RoomMoved)(nil),
 	}
-	file_signal_proto_msgTypes[25].OneofWrappers = []any{
+	file_signal_proto_msgTypes[30].OneofWrappers = []any{
 		(*RequestResponse_AddTrack)(nil),
 		(*RequestResponse_Mute)(nil),
 		(*RequestResponse_UpdateMetadata)(nil),
@@ -2591,7 +3003,7 @@ func file_signal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signal_proto_rawDesc), len(file_signal_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   28,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
