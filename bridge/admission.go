@@ -65,10 +65,10 @@ func (n *Node) spare(running int) error {
 		return ErrDraining
 	default:
 	}
-	if running >= n.Calls.Max {
+	if running >= n.Limits.Max {
 		return fmt.Errorf("%d calls are running (calls.max): %w", running, ErrBusy)
 	}
-	if l := n.load.now(); n.Calls.MaxLoad > 0 && running > 0 && l*100 > float64(n.Calls.MaxLoad) {
+	if l := n.load.now(); n.Limits.MaxLoad > 0 && running > 0 && l*100 > float64(n.Limits.MaxLoad) {
 		return fmt.Errorf("the load is %.0f %% (calls.max_load): %w", l*100, ErrBusy)
 	}
 	return nil
@@ -77,9 +77,9 @@ func (n *Node) spare(running int) error {
 // headroom is how many more calls the node would take, if each caused as much load as those that run do.
 func (n *Node) headroom() float64 {
 	running := float64(n.Running())
-	left := float64(n.Calls.Max) - running
-	if l := n.load.now(); n.Calls.MaxLoad > 0 && running > 0 && l > 0 {
-		left = min(left, running*(float64(n.Calls.MaxLoad)/100/l-1))
+	left := float64(n.Limits.Max) - running
+	if l := n.load.now(); n.Limits.MaxLoad > 0 && running > 0 && l > 0 {
+		left = min(left, running*(float64(n.Limits.MaxLoad)/100/l-1))
 	}
 	return math.Floor(max(0, left))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"passerelle/bridge/ivr"
+	"passerelle/bridge/policy"
 	"passerelle/transcode/mix"
 )
 
@@ -29,7 +30,20 @@ type call struct {
 	ref   RoomRef
 	chain string // of codecs, kept for the record
 	began time.Time
-	state atomic.Int32 // for those who count calls
+
+	decision policy.Decision // the last one
+	terms    Terms           // under which the leg was answered
+	claim    claim           // guarded by Node.mu
+
+	display  Display // nil: the leg is spoken to
+	standing Standing
+	closed   bool // the far end wants its microphone closed when it comes into the room
+
+	view    atomic.Pointer[view]
+	orders  chan order              // in: from operators
+	changed chan struct{}           // in: the rules have changed
+	stop    context.CancelCauseFunc // ends the call, from any goroutine
+	gone    chan struct{}           // out: closed when the call is over
 }
 
 // state is how far a call has come.
@@ -38,22 +52,31 @@ type state int32
 const (
 	ringing state = iota
 	asking        // for the PIN
+	waiting       // in the lobby
 	joining       // the room is being entered
 	talking
 	ending
 )
 
 func (s state) String() string {
-	return [...]string{"ringing", "asking", "joining", "talking", "ending"}[s]
+	return [...]string{"ringing", "asking", "waiting", "joining", "talking", "ending"}[s]
 }
 
 func newCall(n *Node, leg Leg) *call {
 	who := leg.Caller()
-	c := &call{node: n, leg: leg, who: who, lang: who.Language, tones: make(chan byte, 16), began: time.Now()}
+	c := &call{
+		node: n, leg: leg, who: who, lang: who.Language, tones: make(chan byte, 16), began: time.Now(),
+		orders: make(chan order), changed: make(chan struct{}, 1), gone: make(chan struct{}),
+	}
 	c.log = n.Log.With("call", who.CallID)
+	c.display, _ = leg.(Display)
 	if c.lang == "" {
 		c.lang = n.IVR.Language
 	}
+	c.view.Store(&view{CallInfo: CallInfo{
+		ID: who.CallID, Protocol: who.Protocol, Transport: who.Transport, Trunk: who.Trunk, Source: who.Source, Number: maskNumber(who.Number),
+		Called: who.Called, Began: c.began,
+	}})
 	return c
 }
 
@@ -66,7 +89,11 @@ func (c *call) run(ctx context.Context) error {
 	ctx, stop := c.limit(ctx)
 	defer stop()
 
-	if err := c.leg.Ring(ctx, Terms{}); err != nil {
+	if err := c.decide(ctx); err != nil {
+		return err
+	}
+	c.terms = Terms{Encryption: c.decision.Grant.Encryption, Codecs: c.decision.Grant.Codecs, Networks: c.decision.Grant.Networks}
+	if err := c.leg.Ring(ctx, c.terms); err != nil {
 		return err
 	}
 	if err := c.answer(ctx); err != nil {
@@ -76,31 +103,59 @@ func (c *call) run(ctx context.Context) error {
 
 	c.enterState(asking)
 	ref, err := c.findRoom(ctx)
-	if err != nil {
-		return c.farewell(ctx, err)
+	for moved := false; err == nil; moved = true {
+		err = c.meet(ctx, ref, moved)
+		var m *moving
+		if errors.As(err, &m) {
+			ref, err = m.to, nil
+			c.say(ivr.Moved)
+		}
+	}
+	return c.farewell(ctx, err)
+}
+
+// meet is the caller's time in one room: the rules, now that the room is known, the lobby, and the conversation. It returns the reason for its end,
+// and *moving when that is another room.
+func (c *call) meet(ctx context.Context, ref RoomRef, moved bool) error {
+	c.ref = ref
+	if err := c.decideOnRoom(ctx); err != nil {
+		return err
+	}
+	if err := c.notify(ctx, c.decision.Grant.Notices.Caller); err != nil {
+		return err
+	}
+	if !moved { // whoever moves a caller lets them in
+		if err := c.wait(ctx, ref); err != nil {
+			return err
+		}
 	}
 	c.enterState(joining)
 	stay, err := c.enter(ctx, ref)
 	if err != nil {
-		return c.farewell(ctx, err)
+		return err
 	}
 	c.enterState(talking)
 	err = stay.converse(ctx)
 	stay.leave()
-	return c.farewell(ctx, err)
+	return err
 }
 
-func (c *call) enterState(s state) { c.state.Store(int32(s)) }
+// moving is the end of a stay that leads into another room.
+type moving struct{ to RoomRef }
+
+func (m *moving) Error() string { return "moved to another room" }
+
+func (c *call) enterState(s state) { c.show(func(v *view) { v.state = s }) }
 
 // since is how long the call has lasted.
 func (c *call) since() time.Duration { return time.Since(c.began) }
 
 // limit bounds the call's duration.
 func (c *call) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if c.node.Calls.MaxDuration <= 0 {
+	if c.node.Limits.MaxDuration <= 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, c.node.Calls.MaxDuration, ErrMaxDuration)
+	return context.WithTimeoutCause(ctx, c.node.Limits.MaxDuration, ErrMaxDuration)
 }
 
 // answer takes the call and opens its ears and mouth: the caller hears the lobby, which is silent, and nobody hears the caller.
@@ -117,6 +172,9 @@ func (c *call) answer(ctx context.Context) error {
 	c.mouth = newUplink(c.log, c.node.metrics, c.tones)
 	c.mouth.listenForTones(!audio.SendsEvents())
 	audio.SetSink(c.mouth)
+	c.show(func(v *view) {
+		v.audio, v.chain = audio, func() string { return c.mouth.chain() + " | " + c.ears.Chain() }
+	})
 	c.node.metrics.answered.Inc()
 	return nil
 }
@@ -148,6 +206,9 @@ const farewellTime = 10 * time.Second
 
 // spokenReason is what is said to a caller whose call ends for a reason.
 func spokenReason(reason error) (ivr.Name, bool) {
+	if r := (*Refused)(nil); errors.As(reason, &r) && r.Notice != "" {
+		return ivr.Name(r.Notice), true
+	}
 	for _, s := range [...]struct {
 		err  error
 		name ivr.Name
@@ -162,6 +223,15 @@ func spokenReason(reason error) (ivr.Name, bool) {
 		{ErrRoomEnded, ivr.RoomEnded},
 		{ErrDraining, ivr.Goodbye},
 		{ErrMaxDuration, ivr.Goodbye},
+		{ErrRules, ivr.RulesChangedEnd},
+		{ErrNotEncrypted, ivr.RefusedEncryption},
+		{ErrForbidden, ivr.RefusedRules},
+		{ErrBusy, ivr.RefusedBusy},
+		{ErrUnavailable, ivr.RefusedBusy},
+		{ErrNotAdmitted, ivr.LobbyRefused},
+		{ErrLobbyTimeout, ivr.LobbyTimeout},
+		{ErrIdle, ivr.IdleEnd},
+		{ErrEnded, ivr.Goodbye},
 	} {
 		if errors.Is(reason, s.err) {
 			return s.name, true

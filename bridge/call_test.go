@@ -89,12 +89,12 @@ func TestEndings(t *testing.T) {
 			b.enter()
 			b.leg.events <- Event{Kind: Ended, Reason: ErrMediaTimeout}
 		}, want: ErrMediaTimeout},
-		{name: "too long", edit: func(o *Options, _ *fakeLeg) { o.Calls.MaxDuration = time.Minute }, act: func(b *bench) { b.enter() }, want: ErrMaxDuration},
+		{name: "too long", edit: func(o *Options, _ *fakeLeg) { o.Limits.MaxDuration = time.Minute }, act: func(b *bench) { b.enter() }, want: ErrMaxDuration},
 		{name: "stopped at once", act: func(b *bench) {
 			b.enter()
 			b.stop(ErrStopped)
 		}, want: ErrStopped},
-		{name: "full", edit: func(o *Options, _ *fakeLeg) { o.Calls.Max = 0 }, act: func(*bench) {}, want: ErrBusy},
+		{name: "full", edit: func(o *Options, _ *fakeLeg) { o.Limits.Max = 0 }, act: func(*bench) {}, want: ErrBusy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -275,7 +275,7 @@ func TestAdmission(t *testing.T) {
 		b := start(t, &fakeSFU{}, fakeDirectory{}, nil)
 		b.enter()
 		b.node.load.at, b.node.load.share = time.Now(), 0
-		if left := b.node.headroom(); left != float64(b.node.Calls.Max-1) {
+		if left := b.node.headroom(); left != float64(b.node.Limits.Max-1) {
 			t.Errorf("headroom %v without load", left)
 		}
 		b.node.load.at, b.node.load.share = time.Now(), 0.45

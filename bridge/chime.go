@@ -1,6 +1,10 @@
 package bridge
 
-import "sync"
+import (
+	"sync"
+
+	"passerelle/transcode"
+)
 
 // chimes is the source of a room's mix that rings when somebody comes or goes. It is in the mix, so it costs the same for one leg or a thousand.
 type chimes struct {
@@ -16,6 +20,18 @@ func (c *chimes) play(clip []int16) {
 		c.left = clip
 	}
 }
+
+// say speaks a clip after what is heard already, up to half a minute of it.
+func (c *chimes) say(clip []int16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.left)+len(clip) <= maxSaid {
+		c.left = append(c.left[:len(c.left):len(c.left)], clip...)
+	}
+}
+
+// maxSaid bounds what waits to be said, in samples.
+const maxSaid = 30 * transcode.Rate
 
 // Level is mix.Source: a chime is heard over everybody, and then there is nothing.
 func (c *chimes) Level() int {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -17,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"passerelle/bridge/ivr"
+	"passerelle/bridge/journal"
+	"passerelle/bridge/policy"
 	"passerelle/configs"
 	"passerelle/internal/testpeer/said"
 	"passerelle/media"
@@ -96,6 +99,7 @@ type fakeSFU struct {
 
 	mu       sync.Mutex
 	sessions []*fakeSession
+	sent     []string // data to the room
 }
 
 func (f *fakeSFU) Join(ctx context.Context, j Join) (Session, []Participant, error) {
@@ -111,6 +115,13 @@ func (f *fakeSFU) Join(ctx context.Context, j Join) (Session, []Participant, err
 	defer f.mu.Unlock()
 	f.sessions = append(f.sessions, s)
 	return s, f.present, nil
+}
+
+func (f *fakeSFU) SendData(_ context.Context, room, topic string, data []byte, to []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, fmt.Sprintf("%s %s %s %v", room, topic, data, to))
+	return nil
 }
 
 // session answers the one of the listener, or of the phone.
@@ -141,6 +152,13 @@ type fakeSession struct {
 }
 
 func (s *fakeSession) Events() <-chan SessionEvent { return s.events }
+
+// tell delivers an event.
+func (s *fakeSession) tell(e SessionEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events <- e
+}
 
 func (s *fakeSession) Publish(context.Context, string) (Track, error) { return s, nil }
 
@@ -214,6 +232,82 @@ func (d fakeDirectory) Find(ctx context.Context, pin string) (RoomRef, error) {
 	return RoomRef{}, ErrBadPIN
 }
 
+// fakeRules decide as a test wants.
+type fakeRules struct {
+	mu     sync.Mutex
+	answer func(policy.Facts) policy.Decision
+	asked  []policy.Facts
+	tell   func()
+}
+
+// everything is a grant without any bound.
+func everything() policy.Grant {
+	return policy.Grant{
+		Lobby: policy.NoLobby, Audio: policy.Both, Encryption: policy.Optional, ShowNumber: policy.Masked, Learn: policy.LearnCount, Recording: true,
+		Keys: []policy.Key{policy.KeyMute, policy.KeyHand, policy.KeyVolume, policy.KeyCount},
+	}
+}
+
+// granting is a decision that grants everything, but for what edit changes.
+func granting(edit func(g *policy.Grant)) func(policy.Facts) policy.Decision {
+	return func(f policy.Facts) policy.Decision {
+		d := policy.Decision{Rule: "test", Allowed: true, Open: f.Room == "", Grant: everything()}
+		if edit != nil {
+			edit(&d.Grant)
+		}
+		return d
+	}
+}
+
+func newFakeRules() *fakeRules { return &fakeRules{answer: granting(nil)} }
+
+func (r *fakeRules) Decide(_ context.Context, f policy.Facts) policy.Decision {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, f)
+	return r.answer(f)
+}
+
+func (r *fakeRules) OnChange(f func()) { r.tell = f }
+
+// change puts other rules in force.
+func (r *fakeRules) change(answer func(policy.Facts) policy.Decision) {
+	r.mu.Lock()
+	r.answer = answer
+	r.mu.Unlock()
+	if r.tell != nil {
+		r.tell()
+	}
+}
+
+// fakeJournal keeps entries, or cannot.
+type fakeJournal struct {
+	mu      sync.Mutex
+	entries []journal.Entry
+	broken  error
+}
+
+func (j *fakeJournal) Write(e journal.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, e)
+}
+
+func (j *fakeJournal) Ready() error { return j.broken }
+
+// outcomes lists the outcomes of the entries of a kind, each with its actor.
+func (j *fakeJournal) outcomes(kind journal.Kind) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var list []string
+	for _, e := range j.entries {
+		if e.Kind == kind {
+			list = append(list, strings.TrimSpace(e.Outcome+" "+e.Actor))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 var loadPrompts = sync.OnceValues(func() (*ivr.Prompts, error) { return ivr.Load("", []string{"en", "fr"}) })
 
 // bench is one call of a phone to a node, in a bubble of synctest.
@@ -223,6 +317,10 @@ type bench struct {
 	leg  *fakeLeg
 	sfu  *fakeSFU
 	log  *said.Text
+
+	rules   *fakeRules
+	journal *fakeJournal
+
 	stop context.CancelCauseFunc
 	done chan struct{} // the call has ended
 	tick chan struct{} // closed: no more ticks
@@ -231,26 +329,36 @@ type bench struct {
 // start begins a call. edit changes the node's options before.
 func start(t *testing.T, sfu *fakeSFU, d Directory, edit func(*Options, *fakeLeg)) *bench {
 	t.Helper()
+	return startLeg(t, sfu, d, func(o *Options, l *fakeLeg) Leg {
+		if edit != nil {
+			edit(o, l)
+		}
+		return l
+	})
+}
+
+// startLeg is start with a leg that is more than a fakeLeg.
+func startLeg(t *testing.T, sfu *fakeSFU, d Directory, edit func(*Options, *fakeLeg) Leg) *bench {
+	t.Helper()
 	prompts, err := loadPrompts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, sfu: sfu, leg: newFakeLeg(), log: &said.Text{}, done: make(chan struct{}), tick: make(chan struct{})}
+	b := &bench{T: t, sfu: sfu, leg: newFakeLeg(), log: &said.Text{}, rules: newFakeRules(), journal: &fakeJournal{}, done: make(chan struct{}), tick: make(chan struct{})}
 	c := configs.Defaults()
 	o := Options{
-		Calls: c.Calls, IVR: c.IVR, SFU: sfu, Directory: d, Prompts: prompts, Clock: mix.NewClock(1),
+		Limits: c.Calls, IVR: c.IVR, SFU: sfu, Directory: d, Prompts: prompts, Clock: mix.NewClock(1),
 		Log: slog.New(slog.NewTextHandler(b.log, nil)), Registry: prometheus.NewRegistry(),
+		Rules: c.Rules, Lobby: c.Lobby, Policy: b.rules, Journal: b.journal,
 	}
-	if edit != nil {
-		edit(&o, b.leg)
-	}
+	leg := edit(&o, b.leg)
 	b.node = NewNode(o)
 	ctx, stop := context.WithCancelCause(t.Context())
 	b.stop = stop
 	go b.ticks()
 	go func() {
 		defer close(b.done)
-		b.node.Take(ctx, b.leg)
+		b.node.Take(ctx, leg)
 	}()
 	return b
 }

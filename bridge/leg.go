@@ -59,6 +59,7 @@ type Caller struct {
 	Encrypted bool       // media is encrypted by the agreed answer, or can be, before there is one
 	Identity  string     // that was authenticated: the vouched-for number, else the digest user or the name in the certificate; empty: none
 	Language  string     // the trunk's; empty: the default
+	Platform  string     // profile of the foreign platform on the far side; empty: none
 	Link      string     // id of the link that a guest came by
 	Room      string     // that the link is for: no PIN is asked
 }

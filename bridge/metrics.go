@@ -29,7 +29,7 @@ func newMetrics(n *Node, r prometheus.Registerer) *metrics {
 	gauge("load_ratio", "How loaded the node is: its share of the processors, or the lateness of its mixers over 10 ms, whichever is more.", func() float64 { return n.load.now() })
 	gauge("headroom_calls", "How many more calls the node would take, at the load that each of the running ones causes.", func() float64 { return n.headroom() })
 	gauge("playout_delay_seconds", "What playout buffers add on the way from the room to callers, mean of the tracks heard now.", func() float64 { return n.rooms.playoutDelay().Seconds() })
-	for _, s := range []state{ringing, asking, joining, talking, ending} {
+	for _, s := range []state{ringing, asking, waiting, joining, talking, ending} {
 		f.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "passerelle_calls", Help: "Calls now, by state.", ConstLabels: prometheus.Labels{"state": s.String()},
 		}, func() float64 { return float64(n.countState(s)) })

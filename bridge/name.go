@@ -3,19 +3,55 @@ package bridge
 import (
 	"crypto/rand"
 	"strings"
+
+	"passerelle/bridge/policy"
 )
 
-// displayName is what the room sees of a caller: the name they gave, else their number without its middle, else "Phone".
-func displayName(c Caller) string {
+// name is what the room sees of the caller: what the rule says, else the name they gave, else as much of their number as the rule shows, else "Phone".
+// Who is outside is marked.
+func (c *call) name() string {
+	g := c.decision.Grant
+	name := displayName(c.who, g.ShowNumber)
+	if g.Name != "" {
+		name = limit(strings.TrimSpace(strings.NewReplacer(
+			"{name}", displayName(Caller{Name: c.who.Name}, policy.Hidden), "{number}", shownNumber(c.who.Number, g.ShowNumber), "{trunk}", c.who.Trunk,
+			"{platform}", c.who.Platform,
+		).Replace(g.Name)), maxDisplay)
+	}
+	if g.Foreign {
+		name += foreignMark
+	}
+	return name
+}
+
+const (
+	maxDisplay  = 60        // characters of a name
+	foreignMark = " (ext.)" // short for "external" and "externe"
+	noName      = "Phone"
+)
+
+// displayName is what a caller is called where the rule says nothing.
+func displayName(c Caller, shown policy.Shown) string {
 	if name := strings.TrimSpace(c.Name); name != "" && !looksLikeNumber(name) {
-		return limit(name, 60)
+		return limit(name, maxDisplay)
 	}
 	for _, number := range []string{c.Number, c.Name} {
-		if masked := maskNumber(number); masked != "" {
-			return masked
+		if s := shownNumber(number, shown); s != "" {
+			return s
 		}
 	}
-	return "Phone"
+	return noName
+}
+
+// shownNumber is as much of a number as a rule shows. The zero value shows what Masked does.
+func shownNumber(number string, shown policy.Shown) string {
+	switch {
+	case shown == policy.Hidden:
+		return ""
+	case shown == policy.Full && looksLikeNumber(number):
+		return limit(number, maxDisplay)
+	}
+	return maskNumber(number)
 }
 
 // newIdentity makes a participant's identity: unique, and without anything of the caller in it.

@@ -3,6 +3,8 @@ package bridge
 import (
 	"strings"
 	"testing"
+
+	"passerelle/bridge/policy"
 )
 
 func TestDisplayName(t *testing.T) {
@@ -22,7 +24,7 @@ func TestDisplayName(t *testing.T) {
 		{"a\x00b\nc", "", "abc"},
 		{strings.Repeat("é", 100), "", strings.Repeat("é", 60)},
 	} {
-		if got := displayName(Caller{Name: c.name, Number: c.number}); got != c.want {
+		if got := displayName(Caller{Name: c.name, Number: c.number}, policy.Masked); got != c.want {
 			t.Errorf("name %q number %q: %q, want %q", c.name, c.number, got, c.want)
 		}
 	}

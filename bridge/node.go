@@ -14,8 +14,12 @@ import (
 
 // Options is what a node is made of.
 type Options struct {
-	Calls     configs.Calls
+	Limits    configs.Calls
 	IVR       configs.IVR
+	Rules     configs.Rules
+	Lobby     configs.Lobby
+	Policy    Policy
+	Journal   Journal
 	SFU       SFU
 	Directory Directory
 	Prompts   *ivr.Prompts
@@ -32,6 +36,7 @@ type Node struct {
 	load    *load
 	rooms   *rooms
 	metrics *metrics
+	changes *changes
 
 	mu       sync.Mutex
 	calls    map[*call]struct{}
@@ -47,11 +52,13 @@ func NewNode(o Options) *Node {
 		lobby:    mix.New(mix.Options{}),
 		calls:    map[*call]struct{}{},
 		draining: make(chan struct{}),
+		changes:  &changes{watchers: map[chan Change]struct{}{}},
 	}
 	n.load = newLoad(o.Clock)
 	n.rooms = newRooms(n)
 	n.metrics = newMetrics(n, o.Registry)
 	o.Clock.Add(n.lobby)
+	o.Policy.OnChange(n.rethink)
 	return n
 }
 
@@ -67,11 +74,26 @@ func (n *Node) Take(ctx context.Context, leg Leg) {
 	c := newCall(n, leg)
 	n.running.Add(1)
 	defer n.running.Done()
+	ctx, c.stop = context.WithCancelCause(ctx)
+	defer c.stop(nil)
+	n.changes.tell("began", c.view.Load(), "")
 	c.log.Info("call started", "protocol", c.who.Protocol, "transport", c.who.Transport, "trunk", c.who.Trunk, "from", maskNumber(c.who.Number))
 	reason := c.run(ctx)
 	leg.End(reason)
 	n.metrics.ended(c, reason)
+	c.recordCall(reason)
 	c.logEnd(reason)
+	n.changes.tell("ended", c.view.Load(), Label(reason))
+}
+
+// rethink has every call hold the changed rules against itself.
+func (n *Node) rethink() {
+	for _, c := range n.all() {
+		select {
+		case c.changed <- struct{}{}:
+		default: // it will anyway
+		}
+	}
 }
 
 // admit counts a call in, or says why not.
@@ -90,6 +112,7 @@ func (n *Node) release(c *call) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.calls, c)
+	close(c.gone)
 }
 
 // Running is the number of calls that have been let in and have not ended.
@@ -105,7 +128,7 @@ func (n *Node) countState(s state) int {
 	defer n.mu.Unlock()
 	count := 0
 	for c := range n.calls {
-		if state(c.state.Load()) == s {
+		if c.view.Load().state == s {
 			count++
 		}
 	}

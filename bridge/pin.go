@@ -10,9 +10,15 @@ import (
 	"passerelle/transcode/mix"
 )
 
-// findRoom greets the caller and asks for the PIN until a room has it, three times at most (ivr.pin_tries), and slows down those who guess.
+// findRoom answers the room that the rule or the caller's link names. Else it greets the caller and asks for the PIN until a room has it, three times at most (ivr.pin_tries), and slows down those who guess.
 // A caller who knows the way types at once: every announcement can be cut short by the first digit.
 func (c *call) findRoom(ctx context.Context) (RoomRef, error) {
+	switch {
+	case c.who.Room != "":
+		return RoomRef{Name: c.who.Room, Source: "link"}, nil
+	case c.decision.Grant.Room != "":
+		return RoomRef{Name: c.decision.Grant.Room, Source: "rule"}, nil
+	}
 	intro := ivr.Welcome
 	for try := 1; ; try++ {
 		pin, err := c.askPIN(ctx, intro)

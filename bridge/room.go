@@ -26,12 +26,16 @@ type room struct {
 
 	mu      sync.Mutex
 	people  map[string]Participant // by identity; hidden ones are not here
-	own     map[string]bool        // identities of this node's legs
+	own     map[string]leg         // this node's, by identity
 	heard   map[string]*heard      // by track
 	members map[chan struct{}]bool // told when people or failed change
+	lobby   lobby                  // who waits to come in
 	away    bool                   // the listener has lost the SFU, for now
 	failed  error
 }
+
+// leg is what a room knows of one of this node's legs.
+type leg struct{ discreet bool } // discreet: it may learn nothing of the room, so nobody hears a sound when people come and go
 
 // heard is one track of the SFU in the mix.
 type heard struct {
@@ -66,6 +70,8 @@ func (r *room) listen() {
 			r.arrive(e.Participant, true)
 		case ParticipantLeft:
 			r.depart(e.Participant.Identity)
+		case DataReceived:
+			r.hear(e)
 		case Interrupted, Restored:
 			r.mu.Lock()
 			r.away = e.Kind == Interrupted
@@ -107,10 +113,11 @@ func (r *room) arrive(p Participant, ring bool) {
 	defer r.mu.Unlock()
 	old, known := r.people[p.Identity]
 	r.people[p.Identity] = p
+	r.noteHost(p, known)
 	if ring && !known {
-		r.chimes.play(ivr.EntryChime())
+		r.ring(ivr.EntryChime())
 	}
-	if !r.own[p.Identity] {
+	if _, ours := r.own[p.Identity]; !ours {
 		r.follow(old, p)
 	}
 	r.tell()
@@ -162,18 +169,29 @@ func (r *room) depart(identity string) {
 		return
 	}
 	delete(r.people, identity)
+	delete(r.lobby.hosts, identity)
 	for _, t := range p.Tracks {
 		r.forget(t.SID)
 	}
-	r.chimes.play(ivr.ExitChime())
+	r.ring(ivr.ExitChime())
 	r.tell()
 }
 
+// ring lets the legs of this node hear that somebody comes or goes. r.mu is held.
+func (r *room) ring(chime []int16) {
+	for _, l := range r.own {
+		if l.discreet {
+			return
+		}
+	}
+	r.chimes.play(chime)
+}
+
 // watch has changed told of every change of the room, until unwatch. A change that finds it full is not lost: the reader looks at all there is.
-func (r *room) watch(identity string, changed chan struct{}) {
+func (r *room) watch(identity string, l leg, changed chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.own[identity] = true
+	r.own[identity] = l
 	r.members[changed] = true
 }
 

@@ -28,7 +28,7 @@ func (rs *rooms) enter(ctx context.Context, name string) (*room, error) {
 			chimes:  &chimes{},
 			ready:   make(chan struct{}),
 			people:  map[string]Participant{},
-			own:     map[string]bool{},
+			own:     map[string]leg{},
 			heard:   map[string]*heard{},
 			members: map[chan struct{}]bool{},
 		}

@@ -13,6 +13,8 @@ type SFU interface {
 	// Join enters a room as one participant and returns when the SFU has taken it in, with those who are there already (without this one).
 	// They are not told again as events.
 	Join(ctx context.Context, j Join) (s Session, present []Participant, err error)
+	// SendData sends data to participants of a room, by identity. It comes from the server itself: no participant can send the like.
+	SendData(ctx context.Context, room, topic string, data []byte, to []string) error
 }
 
 // Join says who enters which room, and what for.

@@ -3,9 +3,12 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"passerelle/bridge/ivr"
+	"passerelle/bridge/policy"
 	"passerelle/transcode/mix"
 	"passerelle/transcode/playout"
 )
@@ -24,12 +27,26 @@ type stay struct {
 	keypad ivr.Keypad
 
 	muted  muteState
+	bars   bar  // who keeps the microphone closed, whatever the caller wants
+	byHost bool // it was a host who closed or opened the microphone last
 	hand   bool
 	volume int           // dB
 	alone  *mix.Playback // the quiet sound while nobody else is there
 	away   bool          // this session has lost the SFU, for now
 	lost   *mix.Playback // the sound while this session or the listener is away
+
+	hours    hours          // what ends the stay by itself
+	speaking sync.WaitGroup // notices to the room
 }
+
+// bar is a set of those who keep a caller's microphone closed. While there is one, only they can open it again.
+type bar int
+
+const (
+	barHost bar = 1 << iota
+	barRule
+	barRecording
+)
 
 // muteState says whether the room hears the caller, and who decided.
 type muteState int
@@ -38,7 +55,7 @@ const (
 	unmuted muteState = iota
 	mutedByCaller
 	mutedByHost
-	forbidden // the host has taken the microphone away: only the host can give it back
+	forbidden // stay.bars says by whom: only they can open the microphone again
 )
 
 // enter brings the caller into the room: the node's listener first, which is there already when other callers are, then the caller.
@@ -46,7 +63,9 @@ func (c *call) enter(ctx context.Context, ref RoomRef) (*stay, error) {
 	c.ref = ref
 	s := &stay{call: c, self: newIdentity(), changed: make(chan struct{}, 1)}
 	start := time.Now()
-	err := c.during(ctx, s.join)
+	me := s.participant()
+	us := leg{discreet: s.decision.Grant.Learn == policy.LearnNothing}
+	err := c.during(ctx, func(ctx context.Context) error { return s.join(ctx, me, us) })
 	if err != nil {
 		s.leave()
 		return nil, err
@@ -56,16 +75,33 @@ func (c *call) enter(ctx context.Context, ref RoomRef) (*stay, error) {
 	return s, nil
 }
 
+// participant is how the caller comes into the room.
+func (s *stay) participant() Join {
+	j := Join{Room: s.ref.Name, Identity: s.self, Name: s.name(), Phone: true, Publish: true, Attributes: map[string]string{
+		"sip.callID": s.who.CallID, "sip.callStatus": "active",
+	}}
+	if s.decision.Grant.Foreign {
+		j.Attributes[foreignAttribute] = "true"
+	}
+	if !s.decision.Grant.Recording {
+		j.Attributes[recordingAttribute] = "refused"
+	}
+	return j
+}
+
+// Attributes that tell the room about a leg.
+const (
+	foreignAttribute   = "passerelle.foreign"   // "true": its sound leaves national infrastructure
+	recordingAttribute = "passerelle.recording" // "refused": it may not be recorded, and is silent while the room is
+)
+
 // join does what enter says. What it has begun when it fails, leave undoes.
-func (s *stay) join(ctx context.Context) (err error) {
+func (s *stay) join(ctx context.Context, me Join, us leg) (err error) {
 	if s.room, err = s.node.rooms.enter(ctx, s.ref.Name); err != nil {
 		return err
 	}
-	s.room.watch(s.self, s.changed)
-	if s.session, _, err = s.node.SFU.Join(ctx, Join{
-		Room: s.ref.Name, Identity: s.self, Name: displayName(s.who), Phone: true, Publish: true,
-		Attributes: map[string]string{"sip.callID": s.who.CallID, "sip.callStatus": "active"},
-	}); err != nil {
+	s.room.watch(s.self, us, s.changed)
+	if s.session, _, err = s.node.SFU.Join(ctx, me); err != nil {
 		return err
 	}
 	if s.track, err = s.session.Publish(ctx, "microphone"); err != nil {
@@ -75,14 +111,14 @@ func (s *stay) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.input = s.room.mixer.AddSource(s.buffer)
-	s.ears.Attach(s.room.mixer, s.input)
 	s.mouth.open(s.track, s.buffer)
 	return nil
 }
 
 // leave undoes join, as far as it came, in the opposite order.
 func (s *stay) leave() {
-	s.mouth.shut()
+	s.mouth.shut() // which ends notices
+	s.speaking.Wait()
 	s.stop(&s.alone)
 	s.stop(&s.lost)
 	s.ears.Attach(s.node.lobby, nil)
@@ -101,10 +137,13 @@ func (s *stay) leave() {
 
 // converse is the meeting, from the caller's side, until it ends.
 func (s *stay) converse(ctx context.Context) error {
+	said := make(chan struct{})
+	s.introduce(ctx, func() { close(said) })
 	s.say(ivr.Joined)
-	if err := s.company(); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	defer s.hours.stop()
 	draining := s.node.draining
 	for {
 		var err error
@@ -119,25 +158,132 @@ func (s *stay) converse(ctx context.Context) error {
 			if !ok {
 				return ErrHungUp
 			}
-			var d byte
-			if d, err = s.heed(e); d != 0 {
-				err = s.press(ctx, d)
-			}
+			err = s.attend(ctx, e)
 		case e, ok := <-s.session.Events():
 			if !ok {
 				return ErrSFU
 			}
-			err = s.follow(e)
+			err = s.follow(ctx, e)
 		case <-s.changed:
 			err = s.company()
+		case <-s.call.changed:
+			err = s.reconsider(ctx)
+		case o := <-s.orders:
+			err = s.obeyOrder(ctx, o)
+		case <-s.hours.timer.C:
+			err = s.hours.pass(s)
+		case <-said:
+			said = nil
+			s.showMuted(ctx)
 		case <-draining:
 			draining = nil
 			s.say(ivr.Draining)
+			s.stand(func(st *Standing) { st.Draining = true })
 		}
 		if err != nil {
 			return err
 		}
+		s.showStay()
 	}
+}
+
+// begin lets the caller hear and speak as the grant has it, once they are in the room.
+func (s *stay) begin(ctx context.Context) error {
+	s.hours = newHours(s.began, s.decision.Grant)
+	s.listen()
+	if recorded, ok := s.session.(Recorded); ok && recorded.Recording() {
+		s.recorded(true)
+	}
+	s.bar(barRule, !s.decision.Grant.Audio.Sends(), ivr.ListenOnly)
+	if s.closed {
+		_ = s.tried(s.microphone(ctx, false))
+	}
+	err := s.company()
+	s.showStay()
+	return err
+}
+
+// listen lets the caller hear the room, where the grant has it.
+func (s *stay) listen() {
+	if s.decision.Grant.Audio.Receives() {
+		s.ears.Attach(s.room.mixer, s.input)
+		return
+	}
+	s.ears.Attach(s.node.lobby, nil)
+	s.say(ivr.SpeakOnly)
+}
+
+// reconsider follows changed rules.
+func (s *stay) reconsider(ctx context.Context) error {
+	before := s.decision.Grant
+	if err := s.rethink(ctx); err != nil {
+		return err
+	}
+	now := s.decision.Grant
+	if now.Audio != before.Audio {
+		s.log.Info("the rules changed and narrow the call", "rule", s.decision.Rule, "audio", now.Audio)
+		s.say(ivr.RulesChangedNarrow)
+		if now.Audio.Receives() != before.Audio.Receives() {
+			s.listen()
+		}
+		s.bar(barRule, !now.Audio.Sends(), ivr.ListenOnly)
+		s.showMuted(ctx)
+	}
+	s.hours.set(s.began, now)
+	return s.company()
+}
+
+// obeyOrder does what an operator wants.
+func (s *stay) obeyOrder(ctx context.Context, o order) error {
+	ctx, stop := context.WithTimeout(ctx, keyTimeout)
+	defer stop()
+	switch o.Verb {
+	case Mute, Unmute:
+		if o.Verb == Unmute && s.muted == forbidden {
+			o.done <- ErrNotNow
+			return nil
+		}
+		err := s.track.SetMuted(ctx, o.Verb == Mute)
+		if err == nil {
+			s.hostMutes(o.Verb == Mute)
+		}
+		o.done <- err
+	case Move:
+		o.done <- nil
+		return &moving{RoomRef{Name: o.Room, Source: "operator", Language: s.ref.Language}}
+	default:
+		o.done <- ErrNotNow
+	}
+	return nil
+}
+
+// showStay publishes what changed of the caller's microphone and hand, and of the room for those who see it.
+func (s *stay) showStay() {
+	if v := s.view.Load(); v.Muted != (s.muted != unmuted) || v.Hand != s.hand {
+		s.show(func(v *view) { v.Muted, v.Hand = s.muted != unmuted, s.hand })
+	}
+	s.stand(func(st *Standing) {
+		st.Muted, st.ByHost, st.MayUnmute, st.Hand = s.muted != unmuted, s.byHost, s.muted != forbidden, s.hand
+		st.Alone, st.Away = s.alone != nil, s.lost != nil
+	})
+}
+
+// attend does what the far end does or wants.
+func (s *stay) attend(ctx context.Context, e Event) error {
+	switch e.Kind {
+	case Microphone:
+		return s.tried(s.microphone(ctx, e.On))
+	case Hand:
+		if e.On != s.hand {
+			return s.tried(s.toggleHand(ctx))
+		}
+		return nil
+	}
+	d, err := s.heed(e)
+	if d != 0 {
+		err = s.press(ctx, d)
+	}
+	return err
 }
 
 // company looks at who is in the room: a caller who is alone is told so, and hears a quiet sound until somebody comes.
@@ -147,10 +293,11 @@ func (s *stay) company() error {
 		return err
 	}
 	s.line()
+	s.hours.company(others > 0)
 	switch alone := others == 0; {
 	case alone && s.alone == nil:
 		s.say(ivr.Alone)
-		s.alone = s.ears.Play(ivr.ComfortTone(), mix.PlayOptions{Loop: true})
+		s.alone = s.loop(ivr.ComfortTone())
 	case !alone:
 		s.stop(&s.alone)
 	}
@@ -166,17 +313,20 @@ func (s *stay) stop(p **mix.Playback) {
 }
 
 // follow does what the SFU tells this participant.
-func (s *stay) follow(e SessionEvent) error {
+func (s *stay) follow(ctx context.Context, e SessionEvent) error {
 	switch e.Kind {
 	case MutedByHost:
 		s.hostMutes(e.Muted)
 	case SelfChanged:
-		s.permit(e.Participant.CanPublish)
+		s.bar(barHost, !e.Participant.CanPublish, ivr.MutedByHost)
 		if hand := e.Participant.Attributes[handAttribute] != ""; hand != s.hand {
 			if s.hand = hand; !hand {
 				s.say(ivr.HandLoweredByHost)
 			}
 		}
+	case RecordingChanged:
+		s.recorded(e.Recording)
+		s.showMuted(ctx)
 	case Interrupted, Restored:
 		s.away = e.Kind == Interrupted
 		s.line()
@@ -196,7 +346,7 @@ func (s *stay) line() {
 		s.log.Warn("the SFU is away, the caller is held")
 		s.node.metrics.interrupted.Inc()
 		s.say(ivr.LineInterrupted)
-		s.lost = s.ears.Play(ivr.ReconnectTone(), mix.PlayOptions{Loop: true})
+		s.lost = s.loop(ivr.ReconnectTone())
 	case !away && s.lost != nil:
 		s.log.Info("the SFU is back")
 		s.stop(&s.lost)
@@ -208,26 +358,59 @@ func (s *stay) line() {
 func (s *stay) hostMutes(muted bool) {
 	switch {
 	case muted && s.muted == unmuted:
-		s.muted = mutedByHost
+		s.muted, s.byHost = mutedByHost, true
 		s.mouth.mute(true)
 		s.say(ivr.MutedByHost)
 	case !muted && s.muted != unmuted && s.muted != forbidden:
-		s.muted = unmuted
+		s.muted, s.byHost = unmuted, true
 		s.mouth.mute(false)
 		s.say(ivr.Unmuted)
 	}
 }
 
-// permit follows the caller's right to speak.
-func (s *stay) permit(can bool) {
+// bar closes the caller's microphone for a reason that is not theirs, or takes that reason away; said is what they are told when it closes.
+func (s *stay) bar(who bar, barred bool, said ivr.Name) {
+	before := s.bars
+	if s.bars |= who; !barred {
+		s.bars &^= who
+	}
 	switch {
-	case !can && s.muted != forbidden:
-		s.muted = forbidden
+	case s.bars == before:
+	case before == 0:
+		s.muted, s.byHost = forbidden, who == barHost
 		s.mouth.mute(true)
-		s.say(ivr.MutedByHost)
-	case can && s.muted == forbidden:
+		s.say(said)
+	case s.bars == 0:
 		s.muted = mutedByHost
 		s.say(ivr.MayUnmute)
+	case barred:
+		s.say(said)
+	}
+}
+
+// showMuted tells the room when the microphone is closed by a rule: not before its notices are spoken through it.
+func (s *stay) showMuted(ctx context.Context) {
+	if s.bars&^barHost == 0 {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, keyTimeout)
+	defer stop()
+	if err := s.track.SetMuted(ctx, true); err != nil {
+		s.log.Warn("the room cannot be shown that a microphone is closed", "error", err)
+	}
+}
+
+// recorded follows the room's recording: the caller is told, and who may not be recorded is not heard meanwhile.
+func (s *stay) recorded(on bool) {
+	s.stand(func(st *Standing) { st.Recorded = on })
+	switch {
+	case on && s.decision.Grant.Recording:
+		s.say(ivr.RecordingStarted)
+	case on:
+		s.bar(barRecording, true, ivr.RecordingMuted)
+	default:
+		s.say(ivr.RecordingStopped)
+		s.bar(barRecording, false, "")
 	}
 }
 
@@ -239,9 +422,14 @@ func (s *stay) press(ctx context.Context, digit byte) error {
 	ctx, stop := context.WithTimeout(ctx, keyTimeout)
 	defer stop()
 	var err error
-	switch s.keypad.Press(digit, time.Now()) {
+	command := s.keypad.Press(digit, time.Now())
+	if power, ok := powers()[command]; ok && !s.may(power) {
+		s.say(ivr.KeyNotAllowed)
+		return nil
+	}
+	switch command {
 	case ivr.ToggleMute:
-		err = s.toggleMute(ctx)
+		err = s.microphone(ctx, s.muted != unmuted)
 	case ivr.ToggleHand:
 		err = s.toggleHand(ctx)
 	case ivr.Quieter:
@@ -256,32 +444,49 @@ func (s *stay) press(ctx context.Context, digit byte) error {
 	case ivr.Hint:
 		s.say(ivr.KeysHint)
 	}
+	return s.tried(err)
+}
+
+// tried says so when the SFU did not take what the caller wants. It will say so itself if it is gone; the call goes on.
+func (s *stay) tried(err error) error {
 	if err != nil {
-		// The SFU did not take it. It will say so itself if it is gone; the call goes on.
 		s.log.Warn("a key had no effect", "error", err)
-		if errors.Is(err, context.Canceled) {
-			return nil
+		if !errors.Is(err, context.Canceled) {
+			s.say(ivr.SFUUnavailable)
 		}
-		s.say(ivr.SFUUnavailable)
 	}
 	return nil
 }
 
-// toggleMute closes or opens the caller's microphone: at once here, then for the room to see.
-func (s *stay) toggleMute(ctx context.Context) error {
-	switch s.muted {
-	case forbidden:
+// may tells whether the rule grants a power of the keypad.
+func (s *stay) may(k policy.Key) bool {
+	g := s.decision.Grant
+	return slices.Contains(g.Keys, k) && (k != policy.KeyCount || g.Learn != policy.LearnNothing)
+}
+
+// powers says which power of the grant a command needs.
+func powers() map[ivr.Command]policy.Key {
+	return map[ivr.Command]policy.Key{
+		ivr.ToggleMute: policy.KeyMute, ivr.ToggleHand: policy.KeyHand, ivr.Quieter: policy.KeyVolume, ivr.Louder: policy.KeyVolume,
+		ivr.HowMany: policy.KeyCount,
+	}
+}
+
+// microphone closes or opens the caller's microphone: at once here, then for the room to see.
+func (s *stay) microphone(ctx context.Context, open bool) error {
+	switch {
+	case s.muted == forbidden && open:
 		s.say(ivr.UnmuteNotAllowed)
-	case unmuted:
-		s.muted = mutedByCaller
+	case !open && s.muted == unmuted:
+		s.muted, s.byHost = mutedByCaller, false
 		s.mouth.mute(true)
 		s.say(ivr.Muted)
 		return s.track.SetMuted(ctx, true)
-	default:
+	case open && s.muted != unmuted:
 		if err := s.track.SetMuted(ctx, false); err != nil {
 			return err
 		}
-		s.muted = unmuted
+		s.muted, s.byHost = unmuted, false
 		s.mouth.mute(false)
 		s.say(ivr.Unmuted)
 	}

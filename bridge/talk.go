@@ -10,11 +10,22 @@ import (
 
 // say begins to speak to the caller, after what is being said already, and returns at once.
 func (c *call) say(names ...ivr.Name) *mix.Playback {
-	var last *mix.Playback
+	if c.display != nil {
+		names = nil
+	}
+	last := c.ears.Play(nil, mix.PlayOptions{})
 	for _, name := range names {
 		last = c.ears.Play(c.node.Prompts.Clip(c.lang, name), mix.PlayOptions{Duck: duck})
 	}
 	return last
+}
+
+// loop begins to play a sound again and again, until it is stopped.
+func (c *call) loop(clip []int16) *mix.Playback {
+	if c.display != nil {
+		clip = nil
+	}
+	return c.ears.Play(clip, mix.PlayOptions{Loop: true})
 }
 
 // duck is how much quieter the room gets while the caller is spoken to, in dB.
@@ -50,6 +61,15 @@ func (c *call) digit(ctx context.Context, done <-chan struct{}, timer <-chan tim
 			if c.dedup.Accept("tone", d, time.Now()) {
 				return d, nil
 			}
+		case o := <-c.orders:
+			o.done <- ErrNotNow
+		case <-c.changed:
+			if c.view.Load().state == ending {
+				continue
+			}
+			if err := c.rethink(ctx); err != nil {
+				return 0, err
+			}
 		case e, ok := <-c.leg.Events():
 			if !ok {
 				return 0, ErrHungUp
@@ -70,8 +90,11 @@ func (c *call) heed(e Event) (byte, error) {
 		}
 	case Hold:
 		c.log.Debug("hold", "held", e.Held)
+		c.show(func(v *view) { v.Held = e.Held })
 		c.ears.SetHeld(e.Held)
 		c.mouth.hold(e.Held)
+	case Microphone:
+		c.closed = !e.On
 	case Updated:
 		c.log.Debug("codec changed", "codec", c.audio.Codec().Name)
 		if err := c.ears.SetCodec(c.audio.Codec()); err != nil {

@@ -31,6 +31,7 @@ type uplink struct {
 	local  media.Sink // nil before the room: the playout buffer of the room's mixer
 	muted  bool
 	held   bool
+	lent   bool // to a notice that is spoken instead of the caller
 	closed bool
 	inBand bool // digits are tones in the sound
 
@@ -154,7 +155,7 @@ func (u *uplink) chain() string {
 func (u *uplink) WriteFrame(f *media.Frame) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed {
+	if u.closed || u.lent {
 		return
 	}
 	if !f.Codec.Is(u.codec) || u.codec.Name == "" {
