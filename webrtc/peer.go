@@ -149,7 +149,7 @@ func (p *Peer) AddCandidate(candidateInit string) error {
 
 // admit says whether a candidate of the far end may be used. An error means that this peer connection cannot work.
 func (p *Peer) admit(a netip.AddrPort) (bool, error) {
-	if !p.reaches(a.Addr()) {
+	if p.port.shared != nil || !p.reaches(a.Addr()) {
 		return false, nil
 	}
 	p.mu.Lock()

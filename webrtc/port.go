@@ -39,6 +39,7 @@ type Port struct {
 	pass    *egress.Pass // of peer connections that have none of their own
 	log     *slog.Logger
 	address netip.AddrPort
+	shared  *shared // nil: a port towards an SFU
 
 	mu       sync.Mutex
 	lanes    []*lane
@@ -85,6 +86,9 @@ func (p *Port) Close() error {
 	defer p.mu.Unlock()
 	p.closed = true
 	var errs []error
+	if p.shared != nil {
+		errs = append(errs, p.shared.close())
+	}
 	for _, l := range p.lanes {
 		errs = append(errs, l.close())
 	}
@@ -116,7 +120,7 @@ func (p *Port) acquire() (*lane, error) {
 		return nil, net.ErrClosed
 	}
 	for _, l := range p.lanes {
-		if l.peers == 0 || p.distinct && !p.reused {
+		if l.peers == 0 || p.distinct && !p.reused || p.shared != nil {
 			l.peers++
 			return l, nil
 		}
@@ -194,6 +198,7 @@ func (p *Port) api(l *lane, reaches func(netip.Addr) bool, media *pion.MediaEngi
 	e.DisableActiveTCP(true)
 	e.SetIncludeLoopbackCandidate(l.address.Addr().IsLoopback() || l.address.Addr().IsUnspecified()) // the far end may be on this machine
 	e.SetICETimeouts(disconnectedAfter, failedAfter, keepaliveEvery)
+	p.shared.set(&e)
 	e.SetRemoteIPFilter(func(ip net.IP) bool {
 		a, ok := netip.AddrFromSlice(ip)
 		return ok && reaches(a.Unmap())
