@@ -66,11 +66,11 @@ type (
 	}
 	// camera says that the camera sends, or not any more: "camera".
 	camera struct {
-		On bool `json:"on"`
+		picture
 	}
 	// screen says that a shared screen is sent, or not any more: "screen".
 	screen struct {
-		On bool `json:"on"`
+		picture
 	}
 	// hand raises or lowers the hand: "hand".
 	hand struct {
@@ -83,6 +83,14 @@ type (
 		ID uint32 `json:"id"`
 	}
 )
+
+// picture is what the page sends, or not any more.
+type picture struct {
+	On     bool `json:"on"`
+	Width  int  `json:"width"`  // pixels of the whole picture; 0: not known. Simulcast layers halve it each
+	Height int  `json:"height"` //
+	Kbps   int  `json:"kbps"`   // at most; 0: not known
+}
 
 // track says what a media section is for.
 type track struct {
