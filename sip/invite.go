@@ -3,7 +3,6 @@ package sip
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -147,7 +146,11 @@ func (s *Server) sdpOf(tx *serverTx) (body []byte, ok bool) {
 func (s *Server) accept(tx *serverTx, t *trunk, offer []byte) (*Leg, error) {
 	req := tx.req
 	id := newTag()[:12]
-	pass := s.guard.Pass(id, slices.Concat(t.addresses, t.networks)...)
+	source := tx.from.remote.Addr()
+	pass := s.guard.Pass(id, t.reach(source)...)
+	if !source.IsLoopback() {
+		pass.Outside()
+	}
 	m, err := s.openSession(s.ctx, tx.from, pass, t.codecs, t.encryption)
 	if err != nil {
 		return nil, err
@@ -173,7 +176,7 @@ func (s *Server) accept(tx *serverTx, t *trunk, offer []byte) (*Leg, error) {
 	}
 	l := s.newLeg(d, m, bridge.Caller{
 		CallID: id, Protocol: "sip", Trunk: t.Name, Name: name, Number: number, Proven: proven, Called: cleanNumber(called),
-		Source: tx.from.remote.Addr(), Transport: tx.from.transport, Encrypted: encrypted, Language: t.Language,
+		Source: source, Transport: tx.from.transport, Encrypted: encrypted, Language: t.Language,
 		Identity: t.identity(tx.from, number, proven),
 	})
 	l.trunk, l.uas = t, in

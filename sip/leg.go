@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,7 @@ type Leg struct {
 	challenged int               // status of the last one
 
 	fixed    bool // the terms are, and the offer of an INVITE is answered
+	moves    int  // of the far end, to addresses that were not granted before
 	held     bool
 	started  time.Time // of media: when the call was answered or resumed
 	waiting  int       // transactions whose end run waits for
@@ -226,10 +228,18 @@ func (l *Leg) tell(err error) {
 	}
 }
 
-// follow notes where the far end speaks from now: a NAT may have moved it, or a connection was opened anew. Where the call may not send to is no place
-// to follow it to.
+// maxMoves bounds how often a far end may go on from another address.
+const maxMoves = 16
+
+// follow notes where the far end speaks from now: a NAT may have moved it, or a connection was opened anew. It must be where its trunk may call from,
+// and where the call may send to.
 func (l *Leg) follow(p path) {
-	if !l.dialog.pass.Permits(p.remote.Addr(), egress.SIP) {
+	from, pass := p.remote.Addr(), l.dialog.pass
+	if !pass.Includes(from) && l.trunk != nil && contains(from, l.trunk.addresses) && l.moves < maxMoves {
+		l.moves++
+		pass.Grant(netip.PrefixFrom(from, from.BitLen()))
+	}
+	if !pass.Permits(from, egress.SIP) {
 		return
 	}
 	if p.stream != l.dialog.path.stream {

@@ -60,19 +60,28 @@ func (g *gate) prove(a netip.Addr) {
 	g.proven[a] = time.Now().Add(knownFor)
 }
 
-// admit takes one token of the source.
-func (g *gate) admit(a netip.Addr) bool {
-	if g.known(a) {
-		return true
+// source is whom an address is counted for: the network of a trunk that it is in, else itself, or its /64 (IPv6).
+func (g *gate) source(a netip.Addr) netip.Prefix {
+	a = a.WithZone("")
+	for _, t := range g.trunks {
+		if t.Contains(a) {
+			return t
+		}
 	}
 	bits := 32
 	if a.Is6() {
 		bits = 64
 	}
-	source, err := a.WithZone("").Prefix(bits)
-	if err != nil {
-		return false
+	source, _ := a.Prefix(bits) // the zero value for no address at all
+	return source
+}
+
+// admit takes one token of the source.
+func (g *gate) admit(a netip.Addr) bool {
+	if g.known(a) {
+		return true
 	}
+	source := g.source(a)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.sources[source]

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	sipgo "github.com/emiago/sipgo/sip"
 
 	"passerelle/bridge"
+	"passerelle/internal/egress"
 )
 
 // status is how a reason is told in SIP: before the answer by a response, after it by a BYE with a Reason header (RFC 3326).
@@ -18,14 +20,57 @@ type status struct {
 	retryAfter int    // seconds; 0: none
 	warnCode   int    // RFC 3261, section 20.43
 	warning    string // what a person should read; empty: none
+	told       bool   // warning is the sentence of a rule
 }
 
-// statusOf turns a reason into SIP's words. It is the only place that does.
+// maxWarning is how long the sentence of a rule may be, in bytes.
+const maxWarning = 160
+
+// statusOf turns a reason into SIP's words. It is the only place that does. What a rule refuses is told in the rule's words, and is busy for this caller
+// rather than for everybody.
 func statusOf(reason error) status {
+	s := usualStatus(reason)
+	r, ok := errors.AsType[*bridge.Refused](reason)
+	if !ok {
+		return s
+	}
+	if errors.Is(reason, bridge.ErrBusy) {
+		s = status{code: 486, phrase: "Busy Here", cause: 17}
+	}
+	if text := readable(r.Text); text != "" {
+		s.warning, s.told = text, true
+		if s.warnCode == 0 {
+			s.warnCode = 399
+		}
+	}
+	return s
+}
+
+// readable leaves one bounded line of printable ASCII.
+func readable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case r < ' ' || r == 0x7f:
+			return -1
+		case r > '~':
+			return '?'
+		}
+		return r
+	}, s)
+	return strings.TrimSpace(s[:min(len(s), maxWarning)])
+}
+
+// usualStatus is how a reason is told where there is nothing more to say.
+func usualStatus(reason error) status {
 	for _, s := range [...]struct {
 		err error
 		status
 	}{
+		{egress.ErrDenied, status{
+			code: 403, phrase: "Forbidden", cause: 21, warnCode: 399, warning: "Media may not be sent to the address that is named in the SDP",
+		}},
 		{bridge.ErrCancelled, status{code: 487, phrase: "Request Terminated", cause: 16}},
 		{bridge.ErrNoPIN, status{code: 403, phrase: "Forbidden", cause: 21}},
 		{bridge.ErrBadPIN, status{code: 403, phrase: "Forbidden", cause: 21}},
@@ -86,9 +131,13 @@ func reasonOf(code int) error {
 	return fmt.Errorf("%w (SIP %d)", err, code)
 }
 
-// reasonHeader is the Reason of a BYE or CANCEL.
+// reasonHeader is the Reason of a refusal or a BYE.
 func (s status) reasonHeader() sipgo.Header {
-	return sipgo.NewHeader("Reason", fmt.Sprintf("Q.850;cause=%d", s.cause))
+	reason := fmt.Sprintf("Q.850;cause=%d", s.cause)
+	if s.told {
+		reason += fmt.Sprintf(";text=%q", s.warning)
+	}
+	return sipgo.NewHeader("Reason", reason)
 }
 
 // answer builds a response with the headers that each of ours has. tag is our To tag; it is ignored where the request has one.

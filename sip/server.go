@@ -79,11 +79,11 @@ func New(cfg configs.SIP, d Deps) (*Server, error) {
 			return nil, err
 		}
 	}
-	var addresses []netip.Prefix
+	var addresses, named []netip.Prefix
 	for _, t := range trunks {
-		addresses = append(addresses, t.addresses...)
+		addresses, named = append(addresses, t.addresses...), append(named, t.named...)
 	}
-	s.transport = newTransport(d.Guard, newGate(cfg.UnknownRate, addresses), m, d.Log)
+	s.transport = newTransport(d.Guard, addresses, newGate(cfg.UnknownRate, named), m, d.Log)
 	s.transport.client = &tls.Config{RootCAs: d.RootCAs, MinVersion: tls.VersionTLS12}
 	if s.tls != nil {
 		s.transport.client.Certificates = s.tls.Certificates
@@ -95,7 +95,7 @@ func New(cfg configs.SIP, d Deps) (*Server, error) {
 // Run listens until ctx is done, ends the calls that are left, and returns when nothing of them is. Handlers see ctx end, and Run waits for
 // them.
 func (s *Server) Run(ctx context.Context) error {
-	s.layer = newLayer(s.timers, s.metrics)
+	s.layer = newLayer(s.timers, s.transport.gate.source, s.metrics)
 	s.layer.request, s.layer.ack, s.layer.stray = s.onRequest, s.onAck, s.onStray
 	s.transport.receive = s.layer.receive
 	s.ctx = ctx

@@ -26,12 +26,17 @@ func (t timers) scale(d time.Duration) time.Duration {
 // timeout is 64*T1: B, F, H, J, L and the longest wait for an ACK.
 func (t timers) timeout() time.Duration { return 64 * t.t1 }
 
-const maxTransactions = 65536
+// Bounds of what is remembered. One trunk's flood leaves room for the others.
+const (
+	maxTransactions = 65536
+	maxOfOneSource  = maxTransactions / 4
+)
 
 // layer keeps the transactions (RFC 3261, section 17, with the Accepted states of RFC 6026).
 type layer struct {
 	timers  timers
 	metrics *metrics
+	source  func(netip.Addr) netip.Prefix // whom an address is counted for
 
 	request func(tx *serverTx)                   // out: a new request
 	ack     func(req *sipgo.Request, p path)     // out: an ACK of no refused INVITE: of a 2xx, or a stray one
@@ -39,12 +44,37 @@ type layer struct {
 
 	mu      sync.Mutex
 	servers map[string]*serverTx
-	merged  map[string]string // of requests outside a dialog: From tag, Call-ID, CSeq → key (section 8.2.2.2)
+	counts  map[netip.Prefix]int // of servers, by source
+	merged  map[string]string    // of requests outside a dialog: From tag, Call-ID, CSeq → key (section 8.2.2.2)
 	clients map[string]*clientTx
 }
 
-func newLayer(t timers, m *metrics) *layer {
-	return &layer{timers: t, metrics: m, servers: map[string]*serverTx{}, merged: map[string]string{}, clients: map[string]*clientTx{}}
+func newLayer(t timers, source func(netip.Addr) netip.Prefix, m *metrics) *layer {
+	return &layer{
+		timers: t, source: source, metrics: m,
+		servers: map[string]*serverTx{}, counts: map[netip.Prefix]int{}, merged: map[string]string{}, clients: map[string]*clientTx{},
+	}
+}
+
+// clock is the timers of one transaction. mu guards the rest of it, too.
+type clock struct {
+	mu       sync.Mutex
+	stopped  bool
+	resend   *time.Timer // A, E or G
+	interval time.Duration
+	end      *time.Timer // B, D, F, H, I, J, K, L or M
+}
+
+// halt stops both timers; nothing is sent any more.
+func (c *clock) halt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	for _, t := range []*time.Timer{c.resend, c.end} {
+		if t != nil {
+			t.Stop()
+		}
+	}
 }
 
 // receive is called by the transport with every message.
@@ -81,19 +111,20 @@ func (l *layer) receiveRequest(req *sipgo.Request, p path) {
 		l.ack(req, p)
 		return
 	}
-	tx := &serverTx{layer: l, key: key, req: req, path: back, from: p}
+	tx := &serverTx{layer: l, key: key, source: l.source(p.remote.Addr()), req: req, path: back, from: p}
 	l.mu.Lock()
 	if old := l.servers[key]; old != nil {
 		l.mu.Unlock()
 		old.repeat()
 		return
 	}
-	if len(l.servers) >= maxTransactions {
+	if len(l.servers) >= maxTransactions || l.counts[tx.source] >= maxOfOneSource {
 		l.mu.Unlock()
 		l.metrics.dropped.WithLabelValues("full").Inc()
 		return
 	}
 	l.servers[key] = tx
+	l.counts[tx.source]++
 	if tag, _ := req.To().Params.Get("tag"); tag == "" && !req.IsCancel() {
 		from, _ := req.From().Params.Get("tag")
 		tx.mergeKey = from + "|" + string(*req.CallID()) + "|" + req.CSeq().Value()
@@ -141,6 +172,9 @@ func (l *layer) dropServer(tx *serverTx) {
 	defer l.mu.Unlock()
 	if l.servers[tx.key] == tx {
 		delete(l.servers, tx.key)
+		if l.counts[tx.source]--; l.counts[tx.source] == 0 {
+			delete(l.counts, tx.source)
+		}
 	}
 	if tx.mergeKey != "" && l.merged[tx.mergeKey] == tx.key {
 		delete(l.merged, tx.mergeKey)

@@ -3,7 +3,6 @@ package sip
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	sipgo "github.com/emiago/sipgo/sip"
@@ -21,13 +20,9 @@ type clientTx struct {
 	// transport's or a timer's goroutine and must not block.
 	on func(res *sipgo.Response, err error)
 
-	mu       sync.Mutex
+	clock
 	bytes    []byte
 	status   int
-	stopped  bool
-	resend   *time.Timer // A, E
-	interval time.Duration
-	end      *time.Timer // B, D, F, K, M
 	ackBytes []byte
 }
 
@@ -37,7 +32,7 @@ func (l *layer) send(req *sipgo.Request, p path, on func(*sipgo.Response, error)
 	if err != nil {
 		return nil, err
 	}
-	tx := &clientTx{layer: l, key: key, req: req, path: p, on: on, bytes: []byte(req.String()), interval: l.timers.t1}
+	tx := &clientTx{layer: l, key: key, req: req, path: p, on: on, bytes: []byte(req.String()), clock: clock{interval: l.timers.t1}}
 	l.mu.Lock()
 	if len(l.clients) >= maxTransactions {
 		l.mu.Unlock()
@@ -126,15 +121,7 @@ func (tx *clientTx) receive(res *sipgo.Response) {
 }
 
 func (tx *clientTx) stop() {
-	tx.mu.Lock()
-	tx.stopped = true
-	if tx.resend != nil {
-		tx.resend.Stop()
-	}
-	if tx.end != nil {
-		tx.end.Stop()
-	}
-	tx.mu.Unlock()
+	tx.halt()
 	tx.layer.dropClient(tx)
 }
 

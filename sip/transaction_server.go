@@ -1,8 +1,8 @@
 package sip
 
 import (
+	"net/netip"
 	"strconv"
-	"sync"
 	"time"
 
 	sipgo "github.com/emiago/sipgo/sip"
@@ -12,21 +12,18 @@ import (
 type serverTx struct {
 	layer    *layer
 	key      string
+	source   netip.Prefix
 	mergeKey string
 	isMerged bool // the same request came by another way (RFC 3261, section 8.2.2.2)
 	req      *sipgo.Request
 	path     path // of the answers
 	from     path // of the request
 
-	mu       sync.Mutex
-	last     []byte // the latest answer, as it was sent
-	status   int
-	stopped  bool
-	resend   *time.Timer // G
-	interval time.Duration
-	end      *time.Timer // H, I, J or L
-	leg      *Leg        // of an INVITE, for CANCEL
-	tag      string      // our To tag
+	clock
+	last   []byte // the latest answer, as it was sent
+	status int
+	leg    *Leg   // of an INVITE, for CANCEL
+	tag    string // our To tag
 }
 
 // respond sends an answer. After a final one, further calls do nothing.
@@ -109,15 +106,7 @@ func (tx *serverTx) final() bool {
 func (tx *serverTx) forget() { tx.stop() }
 
 func (tx *serverTx) stop() {
-	tx.mu.Lock()
-	tx.stopped = true
-	if tx.resend != nil {
-		tx.resend.Stop()
-	}
-	if tx.end != nil {
-		tx.end.Stop()
-	}
-	tx.mu.Unlock()
+	tx.halt()
 	tx.layer.dropServer(tx)
 }
 

@@ -139,11 +139,11 @@ type udpSocket struct {
 	local  netip.AddrPort
 }
 
-func newTransport(guard *egress.Guard, g *gate, m *metrics, log *slog.Logger) *transport {
+func newTransport(guard *egress.Guard, trunks []netip.Prefix, g *gate, m *metrics, log *slog.Logger) *transport {
 	p := sipgo.NewParser()
 	p.MaxMessageLength = maxMessage
 	return &transport{
-		guard: guard, pass: guard.Pass("", g.trunks...), gate: g, metrics: m, log: log, parser: p,
+		guard: guard, pass: guard.Pass("", trunks...), gate: g, metrics: m, log: log, parser: p,
 		local: map[string]netip.AddrPort{}, streams: map[streamKey]*stream{}, all: map[*stream]bool{},
 		dialing: map[streamKey]chan struct{}{}, perAddr: map[netip.Addr]int{},
 	}

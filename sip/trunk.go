@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,6 +22,7 @@ import (
 type trunk struct {
 	configs.Trunk
 	addresses  []netip.Prefix
+	named      []netip.Prefix // addresses without 0.0.0.0/0 and ::/0, which say that callers come from anywhere and tell nobody from others
 	networks   []netip.Prefix // of media
 	password   string
 	codecs     []transcode.Codec
@@ -42,6 +44,7 @@ func newTrunks(list []configs.Trunk) ([]*trunk, error) {
 		if t.addresses, err = egress.ParseNetworks(c.Addresses); err != nil {
 			return nil, fail("addresses", err)
 		}
+		t.named = slices.DeleteFunc(slices.Clone(t.addresses), func(p netip.Prefix) bool { return p.Bits() == 0 })
 		if t.networks, err = egress.ParseNetworks(c.MediaNetworks); err != nil {
 			return nil, fail("media_networks", err)
 		}
@@ -178,11 +181,16 @@ func (s *Server) match(req *sipgo.Request, p path) (t *trunk, challenge []challe
 // peers tells whether the path alone shows a trunk, whatever its digest: enough to be told about errors, not enough to call.
 func (s *Server) peers(p path) bool {
 	for _, t := range s.trunks {
-		if len(t.addresses)+len(t.TLSNames) > 0 && t.here(p) {
+		if t.here(p) && (t.Digest.User == "" || len(t.TLSNames) > 0 || contains(p.remote.Addr(), t.named)) {
 			return true
 		}
 	}
 	return s.transport.gate.proved(p.remote.Addr())
+}
+
+// reach is where a call of the trunk may be sent to besides the national networks: to the trunk's, and back to where it comes from.
+func (t *trunk) reach(source netip.Addr) []netip.Prefix {
+	return append(slices.Concat(t.named, t.networks), netip.PrefixFrom(source, source.BitLen()))
 }
 
 // take counts a call in, or says why it may not.

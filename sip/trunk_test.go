@@ -128,7 +128,7 @@ func TestTLSNames(t *testing.T) {
 	if !strings.Contains(header(ok, "Contact"), "transport=tls") {
 		t.Errorf("Contact: %q", header(ok, "Contact"))
 	}
-	if c := r.leg(t).Caller(); c.Trunk != "by name" || c.Transport != "tls" {
+	if c := r.leg(t).Caller(); c.Trunk != "by name" || c.Transport != "tls" || c.Identity != "Carrier.example.org" {
 		t.Errorf("caller: %+v", c)
 	}
 	p.bye()

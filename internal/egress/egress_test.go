@@ -52,6 +52,17 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
+// TestOutside: a far end on another machine does not reach what listens on this one.
+func TestOutside(t *testing.T) {
+	p := New().Pass("a", network("0.0.0.0/0"))
+	p.Outside()
+	for s, want := range map[string]bool{"127.0.0.1": false, "127.255.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "10.0.0.1": true, "192.0.2.1": true} {
+		if p.Includes(addr(s)) != want {
+			t.Errorf("%s: permitted %v, want %v", s, !want, want)
+		}
+	}
+}
+
 // TestClose: what was granted ends with the call.
 func TestClose(t *testing.T) {
 	p := New().Pass("a", network("192.0.2.0/24"))

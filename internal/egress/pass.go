@@ -27,6 +27,7 @@ type Pass struct {
 	guard   *Guard
 	call    string
 	granted atomic.Pointer[[]netip.Prefix]
+	outside atomic.Bool
 
 	mu     sync.Mutex
 	closed bool
@@ -71,9 +72,15 @@ func (p *Pass) GrantName(ctx context.Context, name string) error {
 	return nil
 }
 
+// Outside takes the machine itself out of what is permitted: for a far end on another one, which has no business with what listens here on loopback.
+func (p *Pass) Outside() { p.outside.Store(true) }
+
 // Includes tells whether packets may be sent to an address. It neither allocates nor locks, and counts nothing.
 func (p *Pass) Includes(a netip.Addr) bool {
 	a = plain(a)
+	if a.IsLoopback() && p.outside.Load() {
+		return false
+	}
 	if contains(p.guard.national, a) {
 		return true
 	}
