@@ -1,0 +1,58 @@
+package policy
+
+// open collects what rules would say that may match: all that is known of a call while its room is not.
+type open struct {
+	set *Set
+
+	rules   int // that were added
+	grants  int // of them
+	grant   Grant
+	by      string // who refuses
+	refusal Refusal
+	seen    bitset // grants that were weighed
+	kinds   bitset // kinds of grants that are in grant
+}
+
+// add weighs what a rule would say. Many rules say the same, which is weighed once.
+func (o *open) add(i int, f *Facts) {
+	q := &o.set.quick[i]
+	if o.rules == 0 {
+		clear(o.seen)
+		clear(o.kinds)
+	}
+	o.rules++
+	if q.plain && (o.seen.has(q.same) || o.kinds.has(q.kind) && o.grant.Room == "" && o.grant.Name == "" && o.grant.Banner == "") {
+		return
+	}
+	o.seen.add(q.same)
+	r := &o.set.rules[i]
+	if refused, refusal := r.refuses(f); refused {
+		o.refuse(r.name, refusal)
+		return
+	}
+	o.grants++
+	switch {
+	case o.grants == 1:
+		o.grant = r.grant
+	case o.kinds.has(q.kind):
+		o.grant.Room, o.grant.Name, o.grant.Banner = same(o.grant.Room, r.grant.Room), same(o.grant.Name, r.grant.Name), same(o.grant.Banner, r.grant.Banner)
+	default:
+		o.grant = union(o.grant, r.grant)
+	}
+	o.kinds.add(q.kind)
+}
+
+// refuse keeps the refusal about which a caller can do something, else the last one, which is that of the rule that surely matches.
+func (o *open) refuse(rule string, r Refusal) {
+	if o.refusal.Reason != NotEncrypted && o.refusal.Reason != TooMany {
+		o.by, o.refusal = rule, r
+	}
+}
+
+// decision is what can be said.
+func (o *open) decision() Decision {
+	if o.grants > 0 {
+		return Decision{Version: o.set.version, Allowed: true, Open: true, Grant: o.grant}
+	}
+	return Decision{Rule: o.by, Version: o.set.version, Refusal: o.refusal}
+}
