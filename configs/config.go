@@ -42,8 +42,8 @@ type HTTP struct {
 	Rate     int    `koanf:"rate"`        // requests a second of one token, and of one address without one
 }
 
-// Egress lists the networks that this node may send to besides its own (loopback, private and link-local ones)
-// and the trunks' addresses.
+// Egress lists the national networks besides the machine's own (loopback, private and link-local ones): all calls, and the node itself, may send there.
+// The networks of a trunk or of a rule are for its calls only.
 type Egress struct {
 	Networks []string `koanf:"networks"` // CIDR
 }
@@ -150,7 +150,7 @@ type TLS struct {
 // where a trunk names several of addresses, TLS names and digest, all that it names must hold.
 type Trunk struct {
 	Name      string   `koanf:"name"`
-	Addresses []string `koanf:"addresses"` // IP addresses or CIDR
+	Addresses []string `koanf:"addresses"` // IP addresses or CIDR; none: the national networks; 0.0.0.0/0 and ::/0: anywhere, which names nobody
 	TLSNames  []string `koanf:"tls_names"` // DNS names or CN in the client's certificate
 	Digest    Digest   `koanf:"digest"`
 	Language  string   `koanf:"language"` // empty: ivr.language
