@@ -98,6 +98,12 @@ type track struct {
 	Use Use    `json:"use"`
 }
 
+// The sources of pictures, as messages name them.
+const (
+	sourceCamera = "camera"
+	sourceScreen = "screen"
+)
+
 // tileWish is what one tile should show.
 type tileWish struct {
 	Mid string `json:"mid"`
