@@ -29,6 +29,7 @@ type Terms struct {
 	Encryption policy.Encryption // Require refuses clear media
 	Codecs     []string          // in order of preference; nil: the trunk's
 	Networks   []netip.Prefix    // where media may go besides the national networks and the trunk's
+	Names      []string          // hosts whose addresses it may go to, too: resolved once, and kept for the call
 }
 
 // Audio is the sound of an answered leg. Implemented by media.Stream.

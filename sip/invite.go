@@ -200,6 +200,7 @@ func (l *Leg) learn(m interface{ GetHeaders(string) []sipgo.Header }) {
 
 // Ring answers the far end's offer under the terms and sends 180, reliably where the far end requires it. The terms of the first Ring hold.
 func (l *Leg) Ring(ctx context.Context, t bridge.Terms) error {
+	l.lookUp(ctx, t.Names)
 	var err error
 	if e := l.do(ctx, func() {
 		if err = l.agree(t); err == nil {

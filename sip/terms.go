@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,17 @@ func (l *Leg) agree(t bridge.Terms) error {
 	}
 	l.fixed = true
 	return nil
+}
+
+// lookUp grants the call the addresses of hosts. One that is not found grants nothing: what is at its address is refused like everything else.
+func (l *Leg) lookUp(ctx context.Context, hosts []string) {
+	ctx, stop := context.WithTimeout(ctx, lookupTimeout)
+	defer stop()
+	for _, h := range hosts {
+		if err := l.dialog.pass.GrantName(ctx, h); err != nil {
+			l.log.Warn("sip: a host that a rule grants is not found", "host", h, "err", err)
+		}
+	}
 }
 
 // narrowed is the trunk's codecs that are wanted, in the order in which they are. nil wants them as they are.

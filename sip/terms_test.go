@@ -91,6 +91,8 @@ func TestTerms(t *testing.T) {
 		{name: "the trunk requires", encryption: "require", offer: clear, code: 488, want: "304 passerelle"},
 		{name: "a network that nobody granted", offer: there, code: 403, want: "399 passerelle"},
 		{name: "a granted network", offer: there, terms: bridge.Terms{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/31")}}, code: 200, want: "m=audio "},
+		{name: "a granted host", offer: there, terms: bridge.Terms{Names: []string{"127.0.0.2"}}, code: 200, want: "m=audio "},
+		{name: "a host that is nowhere", offer: there, terms: bridge.Terms{Names: []string{"nowhere.invalid"}}, code: 403, want: "399 passerelle"},
 		{name: "another network", offer: there, terms: bridge.Terms{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.3/32")}}, code: 403, want: "399 passerelle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
