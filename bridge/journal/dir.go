@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -37,4 +39,16 @@ func stateDir(dir string) (string, error) {
 		return "", fmt.Errorf("journal.dir: %w", err)
 	}
 	return dir, nil
+}
+
+// lockDir makes sure that one process at a time uses the directory, until the file is closed.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "journal.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another process keeps its journal in %s: give each its own journal.dir: %w", dir, err), f.Close())
+	}
+	return f, nil
 }

@@ -33,7 +33,8 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // Store is the database of a journal. Its methods may be called from any goroutine, and while a Writer writes to it, in this process or another.
 type Store struct {
 	dialect     goose.Dialect
-	write, read *sql.DB // one and the same with PostgreSQL
+	write, read *sql.DB                     // one and the same with PostgreSQL
+	inserts     [len(insertSizes)]*sql.Stmt // of the one Writer
 }
 
 // OpenStore opens the database of a journal. That of PostgreSQL need not be reached yet. It is ErrOff where the configuration has no journal.
@@ -120,7 +121,13 @@ func local(host string) bool {
 
 // Close closes the database.
 func (s *Store) Close() error {
-	err := s.write.Close()
+	var err error
+	for _, statement := range s.inserts {
+		if statement != nil {
+			err = errors.Join(err, statement.Close())
+		}
+	}
+	err = errors.Join(err, s.write.Close())
 	if s.read != s.write {
 		err = errors.Join(err, s.read.Close())
 	}
