@@ -42,10 +42,10 @@ type meeting struct {
 
 const number = "+33123456712"
 
-// meet has both enter the room, the browser first.
-func meet(t *testing.T) *meeting {
+// meet has both enter the room under rules (empty: the built-in ones), the browser first.
+func meet(t *testing.T, rules string) *meeting {
 	t.Helper()
-	m := &meeting{T: t, stack: stack.Start(t, stack.Options{})}
+	m := &meeting{T: t, stack: stack.Start(t, stack.Options{Rules: rules})}
 	m.french = append(speech.Say(t, "fr", speech.French, transcode.Rate), make([]int16, transcode.Rate)...)
 	m.english = speech.Say(t, "en", speech.English, transcode.Rate)
 	var err error
@@ -143,7 +143,7 @@ func (m *meeting) browserHears(what string, clip []int16) (at time.Time) {
 
 // TestBrowser is one meeting, told from its beginning to its end.
 func TestBrowser(t *testing.T) {
-	m := meet(t)
+	m := meet(t, "")
 
 	guest := m.sees("the telephone", func(p person) bool { return len(p.Tracks) == 1 && p.Tracks[0].Subscribed })
 	if guest.Name != "+33 1 •• •• •• 12" || guest.Kind != "SIP" || guest.Tracks[0].Kind != "audio" || guest.Tracks[0].Muted || guest.Attributes["handRaisedAt"] != "" {
@@ -264,4 +264,30 @@ func (m *meeting) comesAndGoes() {
 	words := m.english[:4*transcode.Rate]
 	m.call.Voice.Play(words, mix.PlayOptions{})
 	m.browserHears("the telephone after joining again", words)
+}
+
+// TestLobby has a host, with LiveKit's own web client, let a telephone in that waits, as docs/lobby.md says.
+func TestLobby(t *testing.T) {
+	since := time.Now()
+	m := meet(t, "version: 1\nrules: [{name: phones, grant: {lobby: ask}}]")
+	m.prompted(since, ivr.LobbyWait)
+	var waiting []struct{ Call, Name, Protocol string }
+	stack.Eventually(t, 10*time.Second, "the host sees who waits", func() bool {
+		m.browser.do(&waiting, "waiting")
+		return len(waiting) == 1
+	})
+	if waiting[0].Name != "+33 1 •• •• •• 12" || waiting[0].Protocol != "sip" {
+		t.Errorf("the host sees %+v", waiting[0])
+	}
+	if in := m.browser.people(); len(in) != 0 {
+		t.Errorf("in the room without being admitted: %+v", in)
+	}
+	since = time.Now()
+	m.browser.do(nil, "decide", "verdict", "admit", "call", waiting[0].Call)
+	m.sees("the telephone", func(p person) bool { return len(p.Tracks) == 1 })
+	m.prompted(since, ivr.LobbyAdmitted)
+	stack.Eventually(t, 10*time.Second, "nobody waits", func() bool {
+		m.browser.do(&waiting, "waiting")
+		return len(waiting) == 0
+	})
 }

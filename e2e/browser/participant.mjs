@@ -23,6 +23,8 @@ const commands = {
   enter: ({ url, token }) => page.evaluate(([u, t]) => enter(u, t), [url, token]),
   leave: () => page.evaluate(() => leave()),
   people: () => page.evaluate(() => people()),
+  waiting: () => page.evaluate(() => waiting),
+  decide: ({ verdict, call }) => page.evaluate(([v, c]) => decide(v, c), [verdict, call]),
   record: () => page.evaluate(() => record()),
   recorded: ({ which }) => page.evaluate(w => recorded(w), which),
   screenshot: ({ file }) => page.screenshot({ path: file }).then(() => null),

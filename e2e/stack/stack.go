@@ -5,7 +5,9 @@ package stack
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -18,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"passerelle/admin/tokens"
 	"passerelle/internal/sfuproc"
 	"passerelle/internal/testpeer/said"
 )
@@ -42,8 +45,9 @@ type Options struct {
 	Trunks  string // YAML list, instead of the plain trunk
 	Extra   string // YAML of further top-level keys of the gateway's configuration
 	Environ []string
-	NoRooms bool // no file of rooms
-	Rooms   int  // how many rooms there are besides Room: see RoomN
+	NoRooms bool   // no file of rooms
+	Rooms   int    // how many rooms there are besides Room: see RoomN
+	Rules   string // the file of rules; empty: the built-in ones
 }
 
 // Stack is a running SFU and a running gateway.
@@ -55,6 +59,7 @@ type Stack struct {
 	HTTP string // host:port
 	Cert string // file of the gateway's certificate
 
+	token   string // of the admin API, for everything
 	sfu     sfuproc.Options
 	gateway *exec.Cmd
 	exited  chan struct{}
@@ -104,11 +109,24 @@ func (s *Stack) startGateway(t *testing.T, o Options) {
 		write(t, rooms, list)
 		directory = "directory: {livekit: false, file: " + rooms + "}"
 	}
-	config := filepath.Join(s.Dir, "passerelle.yaml")
+	tokensFile := filepath.Join(s.Dir, "tokens.yaml")
+	token, secret := tokens.New("test", tokens.Admin, time.Now(), time.Time{})
+	if err := tokens.Add(tokensFile, token); err != nil {
+		t.Fatal(err)
+	}
+	s.token = secret
+	rules := ""
+	if o.Rules != "" {
+		write(t, s.RulesFile(), o.Rules)
+		rules = "rules: {file: " + s.RulesFile() + "}"
+	}
+	config := s.Config()
 	write(t, config, fmt.Sprintf(`
 log: {level: debug}
-http: {listen: %q}
+http: {listen: %q, tokens_file: %s, rate: 1000}
+journal: {dir: %s}
 livekit: {url: %q, api_key: %s}
+%s
 %s
 sip:
   udp: [%q]
@@ -116,7 +134,7 @@ sip:
   tls: {listen: [%q], cert_file: %s, key_file: %s}
   trunks: %s
 %s
-`, s.HTTP, s.SFU.URL(), Key, directory, s.SIP, s.SIP, s.TLS, s.Cert, filepath.Join(s.Dir, "key.pem"), trunks, o.Extra))
+`, s.HTTP, tokensFile, filepath.Join(s.Dir, "state"), s.SFU.URL(), Key, rules, directory, s.SIP, s.SIP, s.TLS, s.Cert, filepath.Join(s.Dir, "key.pem"), trunks, o.Extra))
 
 	s.gateway = exec.Command(build(t), "serve", "--config", config)
 	s.gateway.Env = append(append(os.Environ(), "PASSERELLE_LIVEKIT_API_SECRET="+Secret, "PASSERELLE_CALLS_MAX_LOAD=0", "GORACE=atexit_sleep_ms=0"), o.Environ...)
@@ -138,6 +156,53 @@ sip:
 		}
 		return s.ready()
 	})
+}
+
+// Config is the gateway's configuration file.
+func (s *Stack) Config() string { return filepath.Join(s.Dir, "passerelle.yaml") }
+
+// RulesFile is the gateway's file of rules, where Options.Rules has some.
+func (s *Stack) RulesFile() string { return filepath.Join(s.Dir, "rules.yaml") }
+
+// ChangeRules puts other rules in force and returns when they are.
+func (s *Stack) ChangeRules(t *testing.T, rules string) {
+	t.Helper()
+	write(t, s.RulesFile(), rules)
+	s.API(t, "POST", "/rules/reload", nil, nil)
+}
+
+// API asks the gateway's admin API (path below /api/v1) as an admin and reads its JSON into out, unless that is nil. An answer that is no success fails
+// the test.
+func (s *Stack) API(t *testing.T, method, path string, body, out any) {
+	t.Helper()
+	var b bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&b).Encode(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.HTTP+"/api/v1"+path, &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.token)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode >= 300 {
+		t.Fatalf("%s %s: %s %s %v", method, path, res.Status, answer, err)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			t.Fatalf("%s %s: %v: %s", method, path, err, answer)
+		}
+	}
 }
 
 // ready asks the gateway whether it takes calls.
