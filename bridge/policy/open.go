@@ -52,6 +52,7 @@ func (o *open) refuse(rule string, r Refusal) {
 // decision is what can be said.
 func (o *open) decision() Decision {
 	if o.grants > 0 {
+		o.grant.MaxRule = 0 // of which rule?
 		return Decision{Version: o.set.version, Allowed: true, Open: true, Grant: o.grant}
 	}
 	return Decision{Rule: o.by, Version: o.set.version, Refusal: o.refusal}

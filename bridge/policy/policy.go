@@ -9,23 +9,23 @@ import (
 
 // Facts is what is known of a call when rules are held against it. A zero value is not known, or not there.
 type Facts struct {
-	At        time.Time
-	Direction Direction
-	Protocol  string     // sip, h323, webrtc, whip, livekit
-	Trunk     string     // that let the call in, or that it leaves by
-	Source    netip.Addr // of the signalling
-	Transport string     // of the signalling: udp, tcp, tls, ws, wss
-	Encrypted bool       // media is, or can be, encrypted
-	Caller    string     // E.164 with its +, or a user part; empty: withheld
-	Called    string     // the user part that was dialled, or the address
-	Identity  string     // that was authenticated: a number that its trunk vouches for, the name in a certificate, a digest user, a link's subject
-	Platform  string     // profile of the foreign platform on the far side
-	Link      string     // id of the link that a guest came by
-	Room      string     // at the SFU; empty while it is not known
-	Class     string     // classification of the room as the directory knows it; empty: as the rules' own list says
-	InRoom    int        // legs of this node in the room, without this one
-	OfSource  int        // legs from the same source, without this one
-	OfRule    map[string]int
+	At        time.Time      `json:"at"`
+	Direction Direction      `json:"direction"`
+	Protocol  string         `json:"protocol"`  // sip, h323, webrtc, whip, livekit
+	Trunk     string         `json:"trunk"`     // that let the call in, or that it leaves by
+	Source    netip.Addr     `json:"source"`    // of the signalling
+	Transport string         `json:"transport"` // of the signalling: udp, tcp, tls, ws, wss
+	Encrypted bool           `json:"encrypted"` // media is, or can be, encrypted
+	Caller    string         `json:"caller"`    // E.164 with its +, or a user part; empty: withheld
+	Called    string         `json:"called"`    // the user part that was dialled, or the address
+	Identity  string         `json:"identity"`  // that was authenticated: a number that its trunk vouches for, the name in a certificate, a digest user, a link's subject
+	Platform  string         `json:"platform"`  // profile of the foreign platform on the far side
+	Link      string         `json:"link"`      // id of the link that a guest came by
+	Room      string         `json:"room"`      // at the SFU; empty while it is not known
+	Class     string         `json:"class"`     // classification of the room as the directory knows it; empty: as the rules' own list says
+	InRoom    int            `json:"in_room"`   // legs of this node in the room, without this one
+	OfSource  int            `json:"of_source"` // legs from the same source, without this one
+	OfRule    map[string]int `json:"of_rule"`
 }
 
 // Direction tells who began a call.
@@ -39,21 +39,21 @@ const (
 
 // Decision is what the rules say about a call. It is a value of its own: nobody changes it afterwards.
 type Decision struct {
-	Rule    string // name of the rule; empty: none matched
-	Version string // hash of the set of rules that decided
-	Allowed bool
+	Rule    string `json:"rule"`    // name of the rule; empty: none matched
+	Version string `json:"version"` // hash of the set of rules that decided
+	Allowed bool   `json:"allowed"`
 	// Open tells that the room was not known and more than one rule may still match: Grant is the most that they could give together, and the rules
 	// are asked again when the room is known. Encryption is required only where all of them require it.
-	Open    bool
-	Grant   Grant   // where Allowed
-	Refusal Refusal // where not
+	Open    bool    `json:"open"`
+	Grant   Grant   `json:"grant,omitzero"`   // where Allowed
+	Refusal Refusal `json:"refusal,omitzero"` // where not
 }
 
 // Refusal is why a call may not be.
 type Refusal struct {
-	Reason Reason
-	Text   string // one sentence for the caller's display (a SIP Warning), for the record and for explain; ASCII
-	Notice string // spoken prompt, where the caller can be spoken to; empty: the one of the reason
+	Reason Reason `json:"reason"`
+	Text   string `json:"text"`   // one sentence for the caller's display (a SIP Warning), for the record and for explain; ASCII
+	Notice string `json:"notice"` // spoken prompt, where the caller can be spoken to; empty: the one of the reason
 }
 
 // Reason classifies refusals.
@@ -69,28 +69,28 @@ const (
 
 // Grant is what a call may do and be.
 type Grant struct {
-	Foreign    bool           // the leg carries the room's sound beyond national infrastructure: it is recorded as such
-	Room       string         // the call goes there and is asked for no PIN; empty: it is asked
-	Lobby      Lobby          // who lets the caller into the room
-	Audio      Way            // what crosses, seen from the leg: Send is heard by the room, Receive hears it
-	Video      Way            //
-	Content    Way            // a shared screen
-	Picture    Picture        // bounds of video and content
-	Encryption Encryption     // of media
-	Codecs     []string       // of audio, in order of preference; nil: the trunk's
-	Networks   []netip.Prefix // where media may go besides the national networks and the trunk's
-	Name       string         // how the leg is called in the room: text with {name}, {number}, {trunk}, {platform}; empty: as ShowNumber says
-	ShowNumber Shown          // of the caller's number, in the room
-	Learn      Learn          // what the far side may learn of the room
-	Notices    Notices        //
-	Banner     string         // text on the picture
-	Duration   time.Duration  // longest call; 0: as calls.max_duration
-	Idle       time.Duration  // the call ends when nobody else has been in the room for this long; 0: never
-	MaxInRoom  int            // legs of this node in one room; 0: no limit
-	MaxSource  int            // legs from one source; 0: no limit
-	MaxRule    int            // legs under this rule on this node; 0: no limit
-	Recording  bool           // the leg may be recorded; where not, its microphone is closed while the room is
-	Keys       []Key          // what the keypad may do
+	Foreign    bool           `json:"foreign"`     // the leg carries the room's sound beyond national infrastructure: it is recorded as such
+	Room       string         `json:"room"`        // the call goes there and is asked for no PIN; empty: it is asked
+	Lobby      Lobby          `json:"lobby"`       // who lets the caller into the room
+	Audio      Way            `json:"audio"`       // what crosses, seen from the leg: Send is heard by the room, Receive hears it
+	Video      Way            `json:"video"`       //
+	Content    Way            `json:"content"`     // a shared screen
+	Picture    Picture        `json:"picture"`     // bounds of video and content
+	Encryption Encryption     `json:"encryption"`  // of media
+	Codecs     []string       `json:"codecs"`      // of audio, in order of preference; nil: the trunk's
+	Networks   []netip.Prefix `json:"networks"`    // where media may go besides the national networks and the trunk's
+	Name       string         `json:"name"`        // how the leg is called in the room: text with {name}, {number}, {trunk}, {platform}; empty: as ShowNumber says
+	ShowNumber Shown          `json:"show_number"` // of the caller's number, in the room
+	Learn      Learn          `json:"learn"`       // what the far side may learn of the room
+	Notices    Notices        `json:"notices"`     //
+	Banner     string         `json:"banner"`      // text on the picture
+	Duration   time.Duration  `json:"duration"`    // longest call; 0: as calls.max_duration
+	Idle       time.Duration  `json:"idle"`        // the call ends when nobody else has been in the room for this long; 0: never
+	MaxInRoom  int            `json:"max_in_room"` // legs of this node in one room; 0: no limit
+	MaxSource  int            `json:"max_source"`  // legs from one source; 0: no limit
+	MaxRule    int            `json:"max_rule"`    // legs under this rule on this node; 0: no limit
+	Recording  bool           `json:"recording"`   // the leg may be recorded; where not, its microphone is closed while the room is
+	Keys       []Key          `json:"keys"`        // what the keypad may do
 }
 
 // Lobby says who lets a caller into the room.
@@ -132,9 +132,9 @@ const (
 
 // Picture bounds what is sent to the leg and taken from it. 0: no bound.
 type Picture struct {
-	Height int // pixels
-	Rate   int // pictures a second
-	Kbps   int
+	Height int `json:"height"` // pixels
+	Rate   int `json:"rate"`   // pictures a second
+	Kbps   int `json:"kbps"`
 }
 
 // Shown is how much of a caller's number a room sees.
@@ -159,8 +159,8 @@ const (
 
 // Notices are spoken prompts: names of recordings, built in or in ivr.prompts_dir.
 type Notices struct {
-	Caller []string // to the caller, before the room
-	Room   []string // to the room, when the caller comes in
+	Caller []string `json:"caller"` // to the caller, before the room
+	Room   []string `json:"room"`   // to the room, when the caller comes in
 }
 
 // Key is one power of the keypad.
