@@ -9,9 +9,9 @@ import (
 // maxNotices is how many notices of their own an admin may have: all prompts are held in memory.
 const maxNotices = 64
 
-var noticeName = regexp.MustCompile(`^notice_[a-z0-9_]{1,57}$`)
+var noticeName = regexp.MustCompile(`^notice_[a-z0-9_-]{1,57}$`)
 
-// IsNotice tells whether a name can be that of an admin's own notice: notice_, then small letters, digits and underscores, 64 characters at most.
+// IsNotice tells whether a name can be that of an admin's own notice: notice_, then small letters, digits, underscores and hyphens, 64 characters at most.
 func IsNotice(name Name) bool { return noticeName.MatchString(string(name)) }
 
 // Has tells whether there is a recording of this name, built in or an admin's own, in every language. A name that a rule gives is held against it.

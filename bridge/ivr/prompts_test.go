@@ -239,7 +239,7 @@ func TestLoadNotices(t *testing.T) {
 
 func TestIsNotice(t *testing.T) {
 	for name, want := range map[Name]bool{
-		"notice_a": true, Name("notice_" + strings.Repeat("x", 57)): true, Name("notice_" + strings.Repeat("x", 58)): false,
+		"notice_a": true, "notice_a-1": true, Name("notice_" + strings.Repeat("x", 57)): true, Name("notice_" + strings.Repeat("x", 58)): false,
 		"notice_": false, "notice_A": false, "notice_é": false, "notice_a/b": false, "notice_a.wav": false, "a_notice_b": false, "notice_a\n": false,
 	} {
 		if IsNotice(name) != want {
