@@ -75,7 +75,7 @@ func badToken(detail string) *problem {
 // stranger is for who did not say who they are: they may try again, but not often.
 func (a *api) stranger(by *caller, p *problem) error {
 	a.metrics.strangers.Inc()
-	if err := a.limit(addressKey(by.address), a.limits.perSecond); err != nil {
+	if err := a.limit(addressKey(by.address), a.limits.login); err != nil {
 		return err
 	}
 	return p

@@ -19,6 +19,7 @@ const (
 // many are remembered, those who have not asked for the longest time are forgotten.
 type limits struct {
 	perSecond int
+	login     int // as how many requests a failed login counts
 	now       func() time.Time
 
 	mu     sync.Mutex
@@ -33,7 +34,7 @@ type asker struct {
 
 func newLimits(perSecond int) *limits {
 	askers, _ := lru.NewLRU[string, *asker](maxAskers, nil) // the size is not 0
-	return &limits{perSecond: perSecond, now: time.Now, askers: askers}
+	return &limits{perSecond: perSecond, login: perSecond, now: time.Now, askers: askers}
 }
 
 // take counts n requests of who. Where there are too many, wait says when to ask again, and first that nobody was told so yet.

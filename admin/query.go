@@ -143,26 +143,33 @@ func decode(r *http.Request, v any, mayBeEmpty bool) error {
 		return malformed(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return malformed(errors.New("something follows the value"))
+		return malformed(errMore)
 	}
 	return nil
 }
 
-// malformed tells what is wrong with a body.
+// malformed tells what is wrong with a body: 400 where it cannot be read or has a field that there is not, 422 where a value cannot be.
 func malformed(err error) error {
 	var long *http.MaxBytesError
 	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	text := strings.TrimPrefix(err.Error(), "json: ")
 	switch {
 	case errors.As(err, &long):
 		return err
 	case errors.As(err, &kind):
 		return invalid(fault{clip(kind.Field), "a " + clip(kind.Value) + ", expected " + kindName(kind.Type)})
 	case errors.Is(err, io.EOF):
-		return refuse(http.StatusBadRequest, "body", "The body is empty. The document at /api/v1/openapi.yaml says what it should hold.")
+		text = "it is empty"
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF), strings.HasPrefix(text, "unknown field"), errors.Is(err, errMore):
+	default:
+		return invalid(fault{"", clip(text)})
 	}
-	return refuse(http.StatusBadRequest, "body", "The body cannot be read as JSON: %s. The document at /api/v1/openapi.yaml says what it should hold.",
-		clip(strings.TrimPrefix(err.Error(), "json: ")))
+	return refuse(http.StatusBadRequest, "body", "The body cannot be read: %s. /api/v1/openapi.yaml says what it should hold.", clip(text))
 }
+
+// errMore is what is wrong with a body that goes on after its value.
+var errMore = errors.New("something follows the value")
 
 // invalid is the problem of a body that is well formed and has values that cannot be.
 func invalid(faults ...fault) error {

@@ -30,14 +30,16 @@ const (
 type Deps struct {
 	Registry *prometheus.Registry
 	// Ready answers nil when a call can be taken now, or why not; joined errors are told as several reasons. It is asked once a second at most.
-	Ready   func() error
-	Node    Node
-	Load    func() Load
-	Rules   Rules
-	Journal bridge.Journal
-	Records Records // nil: the journal is off
-	Name    string  // of the node
-	Version string  // of the program
+	Ready func() error
+	Node  Node
+	Load  func() Load
+	Rules Rules
+	// RulesFile is where the rules come from; empty: they are built in.
+	RulesFile string
+	Journal   bridge.Journal
+	Records   Records // nil: the journal is off
+	Name      string  // of the node
+	Version   string  // of the program
 }
 
 // Node is the calls and rooms of this process. Implemented by *bridge.Node.

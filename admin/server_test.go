@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,20 +37,22 @@ func start(t *testing.T, reg *prometheus.Registry, ready func() error) string {
 	return s.Addr()
 }
 
-// run runs a server until the test ends, and returns when it listens.
-func run(t *testing.T, s *Server) {
+// run runs a server until the test ends, or stop is called, and returns when it listens.
+func run(t *testing.T, s *Server) (stop func()) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
+	t.Cleanup(stop)
 	until(t, "the server listens", func() bool { return s.Addr() != "" })
+	return stop
 }
 
 // until waits for something to become true.
