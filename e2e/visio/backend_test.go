@@ -27,6 +27,9 @@ import (
 // token is what the gateway shows at roomkit.
 const token = "server-to-server-token-of-visio"
 
+// entryToken stands for the token that Visio gives to everybody who looks at a public room. It is none of the gateway's business.
+const entryToken = "token-to-enter-a-public-room"
+
 // pinLength is that of Visio (ROOM_TELEPHONY_PIN_LENGTH).
 const pinLength = 10
 
@@ -44,14 +47,17 @@ type backend struct {
 	odd   map[string]http.HandlerFunc // PIN → how roomkit answers instead
 	asked map[string]int              // PIN → how often roomkit was asked
 	pins  []string                    // all that were given out
+	level map[string]string           // room → who enters without waiting; empty: its settings cannot be had now
+	seen  map[string]int              // room → how often its settings were asked for
 	over  bool                        // LiveKit ends, and its rooms with it
 }
 
 func newBackend(t *testing.T) *backend {
 	t.Helper()
-	b := &backend{t: t, rooms: map[string]string{}, rules: map[string]string{}, odd: map[string]http.HandlerFunc{}, asked: map[string]int{}}
+	b := &backend{t: t, rooms: map[string]string{}, rules: map[string]string{}, odd: map[string]http.HandlerFunc{}, asked: map[string]int{}, level: map[string]string{}, seen: map[string]int{}}
 	roomkit, hooks := http.NewServeMux(), http.NewServeMux()
 	roomkit.HandleFunc("POST /api/v1.0/roomkit/join/", b.join)
+	roomkit.HandleFunc("GET /api/v1.0/rooms/{id}/", b.settings)
 	hooks.HandleFunc("POST /webhook", b.hook)
 	b.roomkit, b.hooks = httptest.NewTLSServer(roomkit), httptest.NewServer(hooks)
 	t.Cleanup(b.roomkit.Close)
@@ -77,12 +83,15 @@ func (b *backend) newPIN() string {
 	}
 }
 
-// newRoom makes a room that has not started.
-func (b *backend) newRoom() (room, pin string) {
+// newRoom makes a room that has not started and that everybody may enter.
+func (b *backend) newRoom() (room, pin string) { return b.newRoomFor("public") }
+
+// newRoomFor makes a room of an access level. One without a level is in the database, and its settings cannot be had.
+func (b *backend) newRoomFor(level string) (room, pin string) {
 	room, pin = uuid.NewString(), b.newPIN()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.rooms[pin] = room
+	b.rooms[pin], b.level[room] = room, level
 	return room, pin
 }
 
@@ -177,6 +186,41 @@ func answer(w http.ResponseWriter, status int, key, value string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{key: value})
+}
+
+// settings answers what anybody may know of a room: for a public one, that is its PIN and a token to enter by, too.
+func (b *backend) settings(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	room := r.PathValue("id")
+	b.seen[room]++
+	level, ok := b.level[room]
+	switch {
+	case !ok:
+		answer(w, http.StatusNotFound, "detail", "No Room matches the given query.")
+		return
+	case level == "":
+		http.Error(w, "no database", http.StatusInternalServerError)
+		return
+	}
+	all := map[string]any{"id": room, "name": "Room", "slug": "room-" + room[:8], "access_level": level, "configuration": map[string]any{}}
+	if level == "public" {
+		for pin, has := range b.rooms {
+			if has == room {
+				all["pin_code"] = pin
+			}
+		}
+		all["livekit"] = map[string]string{"url": "wss://livekit.example.org", "room": room, "token": entryToken}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(all)
+}
+
+// looks is how often the settings of a room were asked for.
+func (b *backend) looks(room string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen[room]
 }
 
 // hook is told by LiveKit when rooms start and end.

@@ -55,7 +55,7 @@ func start(t *testing.T, redis string) *house {
 	t.Helper()
 	h := &house{visio: newBackend(t)}
 	t.Cleanup(func() {
-		for _, pin := range append(h.visio.pins, secret, token) {
+		for _, pin := range append(h.visio.pins, secret, token, entryToken) {
 			if h.Stack != nil && strings.Contains(h.Log(), pin) {
 				t.Error("the log holds a PIN, the number or the token")
 			}
@@ -75,8 +75,9 @@ directory:
   refresh: 200ms
   timeout: 6s
   roomkit: {url: %q, ca_file: %q}
+  visio: {url: %q, ca_file: %q}
 ivr: {guess: {per_source: 0, overall: 1000}}
-`, h.visio.roomkit.URL+"/api/v1.0/roomkit/join/", ca),
+`, h.visio.roomkit.URL+"/api/v1.0/roomkit/join/", ca, h.visio.roomkit.URL+"/api/v1.0/", ca),
 	})
 	var err error
 	if h.prompts, err = ivr.Load("", []string{"fr"}); err != nil {
@@ -190,6 +191,9 @@ func TestVisio(t *testing.T) {
 			"room that has not started": preparedRoom,
 			"wrong PIN":                 wrongPIN,
 			"roomkit is broken":         brokenRoomkit,
+			"room for members":          closedRoom("restricted"),
+			"room for who signs in":     closedRoom("trusted"),
+			"room without settings":     closedRoom(""),
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -303,6 +307,26 @@ func brokenRoomkit(t *testing.T, h *house) {
 		c.ended()
 		if h.visio.requests(c.pin) == 0 {
 			t.Errorf("%s: roomkit was not asked", c.way)
+		}
+	}
+}
+
+// closedRoom is a room that Visio's own visitors would wait to be let into, or of which Visio does not say: callers wait as well, and nobody in the room
+// hears or sees them before a host has let them in.
+func closedRoom(level string) func(*testing.T, *house) {
+	return func(t *testing.T, h *house) {
+		room, pin := h.visio.newRoomFor(level)
+		ada := h.guest(t, room, "Ada")
+		stack.Eventually(t, 10*time.Second, "the backend has made the rule", func() bool { return h.visio.rule(room) })
+		c := h.call(t)
+		since := c.types(pin)
+		c.told(since, ivr.LobbyWait)
+		c.hears("the caller hears music", since, ivr.WaitingMusic()[:4*transcode.Rate])
+		if len(phones(ada)) != 0 {
+			t.Error("Ada sees a telephone that waits")
+		}
+		if h.visio.looks(room) == 0 {
+			t.Error("Visio was not asked who enters")
 		}
 	}
 }

@@ -402,3 +402,25 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	calls.Wait()
 }
+
+// TestKeeper: the rules' keeper asks the service, and what it says reaches the call.
+func TestKeeper(t *testing.T) {
+	reply := `{"version":1,"allow":true,"grant":{"audio":"receive","lobby":"ask"}}`
+	c, _ := service(t, func(w http.ResponseWriter, r *http.Request) { answers(reply)(w, r) }, nil)
+	k, err := policy.Open(configs.Rules{}, policy.Options{Narrow: c.Narrow}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := someFacts()
+	if d := k.Decide(t.Context(), f); !d.Allowed || d.Grant.Audio != policy.Receive || d.Grant.Lobby != policy.AskHost {
+		t.Errorf("got %+v", d)
+	}
+	reply = `{"version":1,"allow":false,"text":"Not at night"}`
+	if d := k.Decide(t.Context(), f); d.Allowed || d.Refusal.Reason != policy.Forbidden || d.Refusal.Text != "Not at night" {
+		t.Errorf("got %+v", d)
+	}
+	reply = `{}`
+	if d := k.Decide(t.Context(), f); d.Allowed || d.Refusal.Reason != policy.Unavailable {
+		t.Errorf("got %+v", d)
+	}
+}
