@@ -26,6 +26,7 @@ func commands() []command {
 		{"demo", "an SFU, a gateway, a room and a telephone on this machine, to watch and to try", demo},
 		{"call", "a test telephone: dial, type digits, play and record sound, print the quality", dial},
 		{"check", "say whether a configuration can be used, and what is wrong with it", check},
+		{"token", "say who may use the admin API", token},
 		{"version", "print the version", printVersion},
 	}
 }
