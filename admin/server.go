@@ -18,6 +18,7 @@ import (
 	"passerelle/bridge"
 	"passerelle/configs"
 	"passerelle/internal/egress"
+	"passerelle/internal/tlsfiles"
 )
 
 // Bounds of the listener.
@@ -68,7 +69,7 @@ type Server struct {
 	cfg   configs.HTTP
 	guard *egress.Guard
 	api   *api
-	certs *certificates // nil: no TLS
+	certs *tlsfiles.Files // nil: no TLS
 	http  *http.Server
 	log   *slog.Logger
 	addr  atomic.Value // string
@@ -79,7 +80,8 @@ func New(cfg configs.HTTP, guard *egress.Guard, d Deps, log *slog.Logger) (*Serv
 	s := &Server{cfg: cfg, guard: guard, log: log}
 	var err error
 	if cfg.CertFile != "" {
-		if s.certs, err = newCertificates(cfg, log); err != nil {
+		files := tlsfiles.Options{Section: "http", CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, ClientCA: cfg.ClientCA}
+		if s.certs, err = tlsfiles.New(files, log); err != nil {
 			return nil, err
 		}
 	}
@@ -101,8 +103,7 @@ func New(cfg configs.HTTP, guard *egress.Guard, d Deps, log *slog.Logger) (*Serv
 	}
 	s.http.Protocols.SetHTTP1(true) // one request at a time on a connection: the bounds of connections are bounds of requests
 	if s.certs != nil {
-		s.http.TLSConfig = s.certs.current.Clone()
-		s.http.TLSConfig.GetConfigForClient = s.certs.config
+		s.http.TLSConfig = s.certs.Config()
 	}
 	return s, nil
 }

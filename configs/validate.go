@@ -42,6 +42,9 @@ func (c Config) Warnings() []string {
 	if u, err := url.Parse(c.Directory.Roomkit.URL); err == nil && u.Scheme == "http" {
 		list = append(list, "directory.roomkit.url: http: the token and PINs travel unencrypted")
 	}
+	if h := c.HTTP; h.Tokens != "" && h.CertFile == "" && !strings.HasPrefix(h.Listen, "127.") && !strings.HasPrefix(h.Listen, "[::1]") {
+		list = append(list, "http.cert_file: none: tokens of the admin API travel unencrypted, unless a proxy that has one is in front")
+	}
 	if g := c.Guests; g.Listen != "" && g.CertFile == "" && !strings.HasPrefix(g.PublicURL, "https:") {
 		list = append(list, "guests.public_url: not https: browsers give microphone and camera only to pages of this machine then")
 	}

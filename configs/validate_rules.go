@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"crypto/tls"
 	"net/url"
 	"os"
 	"slices"
@@ -17,6 +18,14 @@ func (p *problems) http(h HTTP) {
 		p.text("http.key_file", "", "the key of http.cert_file")
 	case h.ClientCA != "" && h.CertFile == "":
 		p.text("http.cert_file", "", "a certificate: without TLS no client can show one of http.client_ca")
+	case h.CertFile != "":
+		// The key's own words in an error could be the key: only that it does not load is told.
+		if _, err := tls.LoadX509KeyPair(h.CertFile, h.KeyFile); err != nil {
+			p.text("http.cert_file", h.CertFile, "a PEM certificate that belongs to the key in http.key_file "+quote(h.KeyFile)+", both readable")
+		}
+	}
+	if h.Tokens != "" && h.Listen == "" {
+		p.text("http.listen", "", "an address and a port, as http.tokens_file wants an admin API")
 	}
 	p.authorities("http.client_ca", h.ClientCA)
 	p.between("http.rate", h.Rate, 1, 10_000)

@@ -52,6 +52,13 @@ func TestValidateRefuses(t *testing.T) {
 		{`log.format: "xml": expected text or json`, func(c *Config) { c.Log.Format = "xml" }},
 		{`http.listen: "localhost:80": expected an IP address and a port`, func(c *Config) { c.HTTP.Listen = "localhost:80" }},
 		{`http.listen: "127.0.0.1:65536"`, func(c *Config) { c.HTTP.Listen = "127.0.0.1:65536" }},
+		{`http.listen: "": expected an address`, func(c *Config) { c.HTTP.Listen, c.HTTP.Tokens = "", "tokens.yaml" }},
+		{`http.cert_file: "": expected the certificate`, func(c *Config) { c.HTTP.KeyFile = "key.pem" }},
+		{`http.key_file: "": expected the key`, func(c *Config) { c.HTTP.CertFile = "cert.pem" }},
+		{`http.cert_file: "load.go": expected a PEM certificate`, func(c *Config) { c.HTTP.CertFile, c.HTTP.KeyFile = "load.go", "load.go" }},
+		{`http.cert_file: "": expected a certificate`, func(c *Config) { c.HTTP.ClientCA = "load.go" }},
+		{`http.client_ca: "load.go": expected certificates`, func(c *Config) { c.HTTP.ClientCA = "load.go" }},
+		{`http.rate: 0: expected 1 to 10000`, func(c *Config) { c.HTTP.Rate = 0 }},
 		{`egress.networks[1]: "10.0.0.0/33": expected`, func(c *Config) { c.Egress.Networks = []string{"192.0.2.1", "10.0.0.0/33"} }},
 		{`livekit.url: "http://127.0.0.1": expected`, func(c *Config) { c.LiveKit.URL = "http://127.0.0.1" }},
 		{`livekit.url: "ws://u:xxxxx@h": expected no user`, func(c *Config) { c.LiveKit.URL = "ws://u:hunter2@h" }},
@@ -132,6 +139,16 @@ func TestValidateRefuses(t *testing.T) {
 				t.Errorf("the error tells a secret: %v", err)
 			}
 		})
+	}
+}
+
+func TestWarnsOfTokensThatTravelInTheClear(t *testing.T) {
+	for listen, want := range map[string]int{"127.0.0.1:8080": 0, "[::1]:8080": 0, ":8080": 1, "192.0.2.1:8080": 1} {
+		c := good()
+		c.HTTP.Listen, c.HTTP.Tokens = listen, "tokens.yaml"
+		if w := c.Warnings(); len(w) != want {
+			t.Errorf("%s: %v", listen, w)
+		}
 	}
 }
 
