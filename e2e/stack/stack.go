@@ -48,6 +48,7 @@ type Options struct {
 	NoRooms bool   // no file of rooms
 	Rooms   int    // how many rooms there are besides Room: see RoomN
 	Rules   string // the file of rules; empty: the built-in ones
+	Bind    string // IP address of SIP and RTP; empty: 127.0.0.1
 }
 
 // Stack is a running SFU and a running gateway.
@@ -71,6 +72,9 @@ func Start(t *testing.T, o Options) *Stack {
 	t.Helper()
 	s := &Stack{Dir: t.TempDir(), exited: make(chan struct{}), log: &said.Text{}}
 	s.SIP, s.TLS, s.HTTP = FreePort(t), FreePort(t), FreePort(t)
+	if o.Bind != "" {
+		s.SIP, s.TLS = strings.Replace(s.SIP, "127.0.0.1", o.Bind, 1), strings.Replace(s.TLS, "127.0.0.1", o.Bind, 1)
+	}
 	s.sfu = sfuproc.Options{Listen: FreePort(t), Key: Key, Secret: Secret, Redis: o.Redis, Webhook: o.Webhook}
 	s.StartSFU(t)
 	t.Cleanup(func() { s.SFU.Stop() })
