@@ -15,7 +15,7 @@ func (s *Set) decide(f *Facts) (d Decision, sentBy int) {
 	sc := s.finder.scratch()
 	defer s.finder.free(sc)
 	k := newCall(s, f)
-	o := open{set: s, seen: sc.seen, kinds: sc.kinds}
+	o := open{set: s, seen: sc.seen, kinds: sc.kinds, asked: sc.asked}
 	rules := s.finder.candidates(sc, &k)
 	for i := rules.next(0); i >= 0; i = rules.next(i + 1) {
 		switch s.quick[i].match(&k) {
@@ -37,7 +37,7 @@ func (s *Set) decide(f *Facts) (d Decision, sentBy int) {
 	if o.rules == 0 {
 		return Decision{Version: s.version, Refusal: unmatched()}, -1
 	}
-	o.refuse("", unmatched())
+	o.refuse("", unmatched(), false)
 	return o.decision(), -1
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func (f Facts) text() string {
 	} {
 		if p.text != "" {
 			parts = append(parts, p.word+" "+p.text)
-		} else if p.word == "from" {
+		} else if p.word == "from" && f.Direction == In && f.Link == "" {
 			parts = append(parts, "number withheld")
 		}
 	}
@@ -155,7 +156,7 @@ func (g Grant) text(inRoom bool) string {
 	line("max_source", number(g.MaxSource))
 	line("max_rule", number(g.MaxRule))
 	line("recording", fmt.Sprint(g.Recording))
-	line("keys", strings.Trim(fmt.Sprint(g.Keys), "[]"))
+	line("keys", cmp.Or(strings.Trim(fmt.Sprint(g.Keys), "[]"), "none"))
 	return b.String()
 }
 

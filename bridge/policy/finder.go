@@ -15,6 +15,7 @@ type scratch struct {
 	rules, one  bitset // of rules
 	rooms       bitset // of the entries in the list of rooms
 	seen, kinds bitset // of grants
+	asked       bitset // of what rules ask of the room
 }
 
 func newFinder(rules []rule, rooms int) *finder {
@@ -36,7 +37,7 @@ func newFinder(rules []rule, rooms int) *finder {
 		}
 	}
 	x.pool.New = func() any {
-		return &scratch{newBitset(x.n), newBitset(x.n), newBitset(rooms), newBitset(x.n), newBitset(x.n)}
+		return &scratch{newBitset(x.n), newBitset(x.n), newBitset(rooms), newBitset(x.n), newBitset(x.n), newBitset(x.n)}
 	}
 	return x
 }

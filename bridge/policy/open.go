@@ -9,25 +9,33 @@ type open struct {
 	grant   Grant
 	by      string // who refuses
 	refusal Refusal
+	could   bool   // the refusal is that of a grant, under which the call could be
 	seen    bitset // grants that were weighed
 	kinds   bitset // kinds of grants that are in grant
+	asked   bitset // what rules asked of the room
 }
 
-// add weighs what a rule would say. Many rules say the same, which is weighed once.
+// add weighs what a rule would say that matches in some rooms. One that asks the same of the room as a rule before it never gets its turn. Many
+// others grant the same, which is weighed once.
 func (o *open) add(i int, f *Facts) {
 	q := &o.set.quick[i]
 	if o.rules == 0 {
 		clear(o.seen)
 		clear(o.kinds)
+		clear(o.asked)
 	}
 	o.rules++
+	if o.asked.has(q.rooms) {
+		return
+	}
+	o.asked.add(q.rooms)
 	if q.plain && (o.seen.has(q.same) || o.kinds.has(q.kind) && o.grant.Room == "" && o.grant.Name == "" && o.grant.Banner == "") {
 		return
 	}
 	o.seen.add(q.same)
 	r := &o.set.rules[i]
 	if refused, refusal := r.refuses(f); refused {
-		o.refuse(r.name, refusal)
+		o.refuse(r.name, refusal, r.grants)
 		return
 	}
 	o.grants++
@@ -42,10 +50,11 @@ func (o *open) add(i int, f *Facts) {
 	o.kinds.add(q.kind)
 }
 
-// refuse keeps the refusal about which a caller can do something, else the last one, which is that of the rule that surely matches.
-func (o *open) refuse(rule string, r Refusal) {
-	if o.refusal.Reason != NotEncrypted && o.refusal.Reason != TooMany {
-		o.by, o.refusal = rule, r
+// refuse keeps the refusal of a grant under which the call could be, if it were encrypted or there were fewer others; else the last one, which is
+// that of the rule that surely matches.
+func (o *open) refuse(rule string, r Refusal, could bool) {
+	if !o.could {
+		o.by, o.refusal, o.could = rule, r, could
 	}
 }
 

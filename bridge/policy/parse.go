@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,18 +13,8 @@ import (
 
 // Parse reads a file of rules, whose name stands at the front of each error. All that is wrong is told at once, with line and column.
 func Parse(name string, data []byte) (*Set, error) {
-	root, err := yamldoc.Parse(data)
-	if err != nil {
-		if e, ok := err.(*yamldoc.Error); ok {
-			return nil, fmt.Errorf("%s:%d:%d: %s", name, e.Line, max(e.Column, 1), e.Text)
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if root == nil {
-		root = &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1}
-	}
 	p := &parser{reader: reader{file: name}, set: &Set{name: name, source: slices.Clone(data), version: hash(data)}, zones: map[string]int{}}
-	p.file(root)
+	p.read(data)
 	if len(p.problems) == 0 {
 		p.set.prepare()
 		p.shadows()
@@ -42,6 +33,22 @@ type parser struct {
 	zone    *yaml.Node     // of windows that name none
 	zones   map[string]int // in set.zones; -1: there is no such zone
 	classes map[string]bool
+}
+
+// read reads the text.
+func (p *parser) read(data []byte) {
+	root, err := yamldoc.Parse(data)
+	var at *yamldoc.Error
+	switch {
+	case errors.As(err, &at):
+		p.refuse(&yaml.Node{Line: max(at.Line, 1), Column: max(at.Column, 1)}, "%s", at.Text)
+	case err != nil:
+		p.refuse(&yaml.Node{Line: 1, Column: 1}, "%v", err)
+	case root == nil:
+		p.file(&yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1})
+	default:
+		p.file(root)
+	}
 }
 
 // file reads the whole. What rules refer to is read before them, wherever it stands.

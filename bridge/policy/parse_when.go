@@ -126,11 +126,7 @@ func (p *parser) network(n *yaml.Node) (netip.Prefix, bool) {
 		return net, false
 	}
 	if a := net.Addr(); a.Is4In6() {
-		if net.Bits() < 96 {
-			p.refuse(n, "expected a network of IPv4 or of IPv6, not of both")
-			return net, false
-		}
-		net = netip.PrefixFrom(a.Unmap(), net.Bits()-96)
+		net = netip.PrefixFrom(a.Unmap(), net.Bits()-96) // a shorter one is masked, and no IPv4 any more
 	}
 	return net, true
 }

@@ -48,6 +48,7 @@ type quick struct {
 	plain bool        // a grant of which nothing depends on the rule's name
 	same  int         // number of the grant among those that differ
 	kind  int         // and among those that differ in more than words
+	rooms int         // number of what it asks of the room among those that differ
 	rest  []condition // those that have no index
 }
 
@@ -94,15 +95,20 @@ func (s *Set) prepare() {
 	}
 	s.finder = newFinder(s.rules, len(s.rooms))
 	s.quick = make([]quick, len(s.rules))
-	grants, kinds := map[string]int{}, map[string]int{}
+	grants, kinds, rooms := map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range s.rules {
 		r := &s.rules[i]
 		q := quick{keys: r.keys, plain: r.grants && r.grant.MaxRule == 0}
+		about := ""
 		for _, c := range r.conditions {
 			if c.key > lastIndexed {
 				q.rest = append(q.rest, c)
 			}
+			if c.key == keyRoom || c.key == keyClass || c.key == keyInRoom {
+				about += fmt.Sprintf("%#v", c)
+			}
 		}
+		q.rooms = number(rooms, about)
 		g := r.grant
 		q.same = number(grants, fmt.Sprintf("%#v", g))
 		g.Room, g.Name, g.Banner = "", "", ""

@@ -32,9 +32,12 @@ func (c *condition) why(k *call, v verdict) string {
 	case keyCallerCountry, keyCalledCountry:
 		what, number := "the caller", k.facts.Caller
 		if c.key == keyCalledCountry {
-			what, number = "the called number", k.facts.Called
+			what, number = "the called one", k.facts.Called
 		}
-		if text == "" {
+		switch {
+		case number == "":
+			return what + "'s country is not known without a number; wanted: " + c.wanted(k)
+		case text == "":
 			return what + " " + mask(number) + " is in no known country; wanted: " + c.wanted(k)
 		}
 		if v == yes {
@@ -42,11 +45,15 @@ func (c *condition) why(k *call, v verdict) string {
 		}
 		return what + " " + mask(number) + " is in " + text + ", not " + c.wanted(k)
 	}
+	nothing := "there is none"
+	if c.key == keyClass {
+		nothing = "the room has none"
+	}
 	switch wanted := c.wanted(k); {
 	case text == "" && v == yes:
-		return "there is none"
+		return nothing
 	case text == "":
-		return "there is none; wanted: " + wanted
+		return nothing + "; wanted: " + wanted
 	case text == wanted:
 		return text
 	default:
@@ -92,11 +99,10 @@ func (c *condition) wanted(k *call) string {
 	default:
 		return fmt.Sprintf("at least %d, below %d", c.low, c.high)
 	}
-	more := ""
 	if n := len(words) - 8; n > 1 {
-		words, more = words[:8], fmt.Sprintf(" or %d more", n)
+		words = append(words[:8], fmt.Sprint(n, " more"))
 	}
-	return oneOf(words) + more
+	return oneOf(words)
 }
 
 // when says what time it is in the zones of a condition.
