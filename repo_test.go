@@ -114,54 +114,6 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestSockets proves that nothing but internal/egress opens a socket. Programs that tests start, and the tests themselves, are not the product.
-func TestSockets(t *testing.T) {
-	opens := map[string][]string{
-		"net": {
-			"Listen", "ListenTCP", "ListenUDP", "ListenPacket", "ListenIP", "ListenUnix", "ListenMulticastUDP", "ListenConfig",
-			"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "DialUnix", "Dialer",
-		},
-		"crypto/tls":                   {"Dial", "DialWithDialer", "Dialer", "Listen"},
-		"net/http":                     {"Get", "Post", "PostForm", "Head", "DefaultClient", "DefaultTransport", "ListenAndServe", "ListenAndServeTLS"},
-		"github.com/gorilla/websocket": {"DefaultDialer"},
-		"golang.org/x/sys/unix":        {"Socket"},
-		"syscall":                      {"Socket"},
-	}
-	all, set := sources(t)
-	for _, s := range all {
-		if s.test || within(s.dir, "internal/egress", "internal/testpeer", "internal/sfuproc", "e2e") {
-			continue
-		}
-		names := map[string][]string{}
-		for _, i := range s.file.Imports {
-			path, _ := strconv.Unquote(i.Path.Value)
-			if banned, ok := opens[path]; ok {
-				name := filepath.Base(path)
-				if i.Name != nil {
-					name = i.Name.Name
-				}
-				names[name] = banned
-			}
-		}
-		ast.Inspect(s.file, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			x, ok := sel.X.(*ast.Ident)
-			if !ok || x.Obj != nil {
-				return true
-			}
-			for _, b := range names[x.Name] {
-				if sel.Sel.Name == b {
-					t.Errorf("%s: %s.%s opens a socket outside internal/egress", set.Position(sel.Pos()), x.Name, b)
-				}
-			}
-			return true
-		})
-	}
-}
-
 // TestHabits checks package comments, init functions, exported globals, and that an interface says who implements it.
 func TestHabits(t *testing.T) {
 	all, set := sources(t)
