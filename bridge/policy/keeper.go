@@ -68,6 +68,9 @@ func (k *Keeper) Decide(ctx context.Context, f Facts) Decision {
 		return Decision{Rule: d.Rule, Version: d.Version, Refusal: n.Refusal}
 	}
 	d.Grant = Intersect(d.Grant, n.Grant)
+	if d.Open {
+		d.Grant.MaxRule = 0 // of which rule?
+	}
 	if over, refusal := beyond(&d.Grant, d.Rule, &f); over {
 		return Decision{Rule: d.Rule, Version: d.Version, Refusal: refusal}
 	}

@@ -20,14 +20,19 @@ const (
 )
 
 // Run reads the rules again whenever their file changes, until ctx ends.
-func (k *Keeper) Run(ctx context.Context) error { return k.watch(ctx, settle, poll) }
+func (k *Keeper) Run(ctx context.Context) error {
+	return k.watch(ctx, fsnotify.NewWatcher, settle, poll)
+}
 
-func (k *Keeper) watch(ctx context.Context, settle, poll time.Duration) error {
+// notifier makes what is told of changes.
+type notifier func() (*fsnotify.Watcher, error)
+
+func (k *Keeper) watch(ctx context.Context, notify notifier, settle, poll time.Duration) error {
 	if k.path == "" {
 		<-ctx.Done()
 		return nil
 	}
-	w := &watcher{path: k.path, seen: stat(k.path)}
+	w := &watcher{path: k.path, notify: notify, seen: stat(k.path)}
 	defer w.close()
 	w.follow(k)
 	// What changed between Open and now is not missed.
@@ -74,10 +79,11 @@ func (k *Keeper) refresh() {
 // watcher watches the directories in which the file is: its own, where a new file or a symbolic link replaces the old one, and that of
 // the file that links lead to.
 type watcher struct {
-	path string
-	fs   *fsnotify.Watcher
-	dirs []string
-	seen state
+	path   string
+	notify notifier
+	fs     *fsnotify.Watcher // nil: none can be had
+	dirs   []string
+	seen   state
 }
 
 // state tells one state of a file from another. It is that of the file that links lead to.
@@ -98,7 +104,7 @@ func stat(path string) (s state) {
 // follow watches the directories that matter now.
 func (w *watcher) follow(k *Keeper) {
 	if w.fs == nil {
-		fs, err := fsnotify.NewWatcher()
+		fs, err := w.notify()
 		if err != nil {
 			k.log.Warn("changes of the rules' file are found later", "error", err)
 			return
