@@ -83,3 +83,21 @@ func (n *Node) headroom() float64 {
 	}
 	return math.Floor(max(0, left))
 }
+
+// Load is how much a node does, and how much more it could.
+type Load struct {
+	Share    float64 // 1 is all that there is
+	Headroom int     // how many more calls it would take
+	Draining bool
+}
+
+// Load measures the node.
+func (n *Node) Load() Load {
+	l := Load{Share: n.load.now(), Headroom: int(n.headroom())}
+	select {
+	case <-n.draining:
+		l.Draining = true
+	default:
+	}
+	return l
+}

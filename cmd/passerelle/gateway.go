@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,7 @@ import (
 	"passerelle/bridge/ivr"
 	"passerelle/bridge/journal"
 	"passerelle/bridge/policy"
+	"passerelle/bridge/policy/service"
 	"passerelle/configs"
 	"passerelle/internal/egress"
 	"passerelle/media"
@@ -28,21 +30,33 @@ import (
 
 // gateway is a node, put together from its configuration.
 type gateway struct {
-	cfg   configs.Config
-	log   *slog.Logger
-	sfu   *livekit.Client
-	clock *mix.Clock
-	node  *bridge.Node
-	sip   *sip.Server
-	admin *admin.Server
+	cfg     configs.Config
+	log     *slog.Logger
+	sfu     *livekit.Client
+	clock   *mix.Clock
+	journal *journal.Writer
+	rules   *policy.Keeper
+	service *service.Client // nil: none is asked
+	node    *bridge.Node
+	sip     *sip.Server
+	admin   *admin.Server
 
 	calls    context.Context // of every call
 	endCalls context.CancelCauseFunc
+	closers  []func() error // of what was opened, the last one first
 }
 
-// newGateway makes a gateway. Nothing is listened to before run, but the media port towards the SFU is open: close it with run.
-func newGateway(cfg configs.Config, log *slog.Logger) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, clock: mix.NewClock(runtime.GOMAXPROCS(0))}
+// newGateway makes a gateway. Nothing is listened to before run, but the media port towards the SFU and the journal are open: close them with run.
+func newGateway(cfg configs.Config, log *slog.Logger) (g *gateway, err error) {
+	g = &gateway{cfg: cfg, log: log, clock: mix.NewClock(runtime.GOMAXPROCS(0))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+			if g.journal != nil {
+				err = errors.Join(err, g.journal.Close())
+			}
+		}
+	}()
 	g.calls, g.endCalls = context.WithCancelCause(context.Background())
 	guard, err := newGuard(cfg)
 	if err != nil {
@@ -54,6 +68,12 @@ func newGateway(cfg configs.Config, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.openRecord(guard); err != nil {
+		return nil, err
+	}
+	if err := g.openRules(guard, prompts); err != nil {
+		return nil, err
+	}
 	ports, err := media.NewPorts(guard, cfg.Media.PortMin, cfg.Media.PortMax)
 	if err != nil {
 		return nil, err
@@ -61,25 +81,41 @@ func newGateway(cfg configs.Config, log *slog.Logger) (*gateway, error) {
 	if g.sfu, err = livekit.New(cfg.LiveKit, guard, log); err != nil {
 		return nil, err
 	}
+	g.closers = append(g.closers, g.sfu.Close)
 	rooms, err := directory.New(cfg.Directory, rules{g.sfu}, guard.DialContext, log)
 	if err != nil {
-		return nil, errors.Join(err, g.sfu.Close())
+		return nil, err
 	}
 	g.node = bridge.NewNode(bridge.Options{
-		Limits: cfg.Calls, IVR: cfg.IVR, Rules: cfg.Rules, Lobby: cfg.Lobby, Policy: interim{}, Journal: interim{}, SFU: g.sfu, Directory: rooms, Prompts: prompts, Clock: g.clock, Log: log, Registry: registry,
+		Limits: cfg.Calls, IVR: cfg.IVR, Rules: cfg.Rules, Lobby: cfg.Lobby, Policy: g.rules, Journal: g.journal,
+		SFU: g.sfu, Directory: rooms, Prompts: prompts, Clock: g.clock, Log: log, Registry: registry,
 	})
-	g.sip, err = sip.New(cfg.SIP, sip.Deps{
+	g.closers = append(g.closers, func() error { g.node.Close(); return nil })
+	if g.sip, err = sip.New(cfg.SIP, sip.Deps{
 		Guard: guard, Ports: ports, Log: log, Metrics: registry, Calls: cfg.Calls, Media: cfg.Media,
 		Handler: func(_ context.Context, leg *sip.Leg) { g.node.Take(g.calls, leg) },
-	})
-	if err != nil {
-		return nil, errors.Join(err, g.sfu.Close())
+	}); err != nil {
+		return nil, err
 	}
 	observe(registry, guard, ports, g.clock)
-	if g.admin, err = admin.New(cfg.HTTP, guard, admin.Deps{Registry: registry, Ready: g.ready}, log); err != nil {
-		return nil, errors.Join(err, g.sfu.Close())
+	g.admin, err = admin.New(cfg.HTTP, guard, g.deps(registry), log)
+	return g, err
+}
+
+// deps are what the admin API asks.
+func (g *gateway) deps(registry *prometheus.Registry) admin.Deps {
+	d := admin.Deps{
+		Registry: registry, Ready: g.ready, Node: g.node, Rules: g.rules, RulesFile: g.cfg.Rules.File, Journal: g.journal,
+		Name: nodeName(g.cfg), Version: version,
+		Load: func() admin.Load {
+			l := g.node.Load()
+			return admin.Load{Share: l.Share, Headroom: l.Headroom, Draining: l.Draining}
+		},
 	}
-	return g, nil
+	if s := g.journal.Store(); s != nil {
+		d.Records = s
+	}
+	return d
 }
 
 // languages lists those of the prompts, the default one first.
@@ -134,6 +170,12 @@ func (g *gateway) run(drain, stop context.Context) error {
 	parts, endParts := context.WithCancel(context.Background())
 	defer endParts()
 	group, parts := errgroup.WithContext(parts)
+	recording, endRecord := context.WithCancel(context.Background())
+	defer endRecord()
+	recorded := make(chan error, 1)
+	go func() { recorded <- g.journal.Run(recording) }()
+	g.record("began", nil)
+	group.Go(func() error { return g.rules.Run(parts) })
 	group.Go(func() error { _ = g.clock.Run(parts); return nil }) // it ends with its context, and only then
 	group.Go(func() error { return g.sip.Run(parts) })
 	group.Go(func() error { return g.admin.Run(parts) })
@@ -146,8 +188,19 @@ func (g *gateway) run(drain, stop context.Context) error {
 	}
 	endParts()
 	err := group.Wait()
-	g.node.Close()
-	return errors.Join(err, g.sfu.Close())
+	g.record("ended", err)
+	err = errors.Join(err, g.close())
+	endRecord() // the last: it keeps how all others ended
+	return errors.Join(err, <-recorded)
+}
+
+// close lets go of what newGateway opened.
+func (g *gateway) close() (err error) {
+	for _, c := range slices.Backward(g.closers) {
+		err = errors.Join(err, c())
+	}
+	g.closers = nil
+	return err
 }
 
 // drain lets the running calls end: by themselves, at the end of their time with a good-bye, or at once when stop ends.
@@ -199,16 +252,3 @@ func newLogger(cfg configs.Config) *slog.Logger {
 	}
 	return log
 }
-
-// interim stands in until the rules and the journal are wired, within the hour.
-type interim struct{}
-
-func (interim) Decide(_ context.Context, f policy.Facts) policy.Decision {
-	return policy.Decision{Rule: "interim", Allowed: true, Open: f.Room == "", Grant: policy.Grant{
-		Lobby: policy.NoLobby, Audio: policy.Both, Encryption: policy.Optional, ShowNumber: policy.Masked, Learn: policy.LearnCount, Recording: true,
-		Keys: []policy.Key{policy.KeyMute, policy.KeyHand, policy.KeyVolume, policy.KeyCount},
-	}}
-}
-func (interim) OnChange(func())     {}
-func (interim) Write(journal.Entry) {}
-func (interim) Ready() error        { return nil }

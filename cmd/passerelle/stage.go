@@ -98,6 +98,7 @@ func (s *stage) configure(at addresses) (err error) {
 	c := configs.Defaults()
 	c.LiveKit.URL, c.LiveKit.APIKey, c.LiveKit.APISecret = s.sfu.URL(), demoKey, demoSecret
 	c.Directory.File, c.Directory.LiveKit, c.Calls.MaxLoad = rooms, false, 0
+	c.Journal.Dir = filepath.Join(s.dir, "state")
 	c.HTTP.Listen, c.SIP.UDP, c.SIP.TCP = at.http, []string{at.sip}, []string{at.sip}
 	c.SIP.Trunks = []configs.Trunk{{Name: "this-machine", Addresses: []string{"127.0.0.0/8", "::1"}, Encryption: "prefer"}}
 	for _, codec := range transcode.Codecs() {

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"passerelle/bridge/ivr"
+	"passerelle/bridge/journal"
+	"passerelle/bridge/policy"
+	"passerelle/bridge/policy/service"
+	"passerelle/configs"
+	"passerelle/internal/egress"
+)
+
+// openRecord opens the journal, which is told of everything that follows, refused destinations among it.
+func (g *gateway) openRecord(guard *egress.Guard) (err error) {
+	if g.journal, err = journal.Open(context.Background(), g.cfg.Journal, nodeName(g.cfg), guard.DialContext, g.log); err != nil {
+		return err
+	}
+	guard.OnDenied(g.recordDenied)
+	return nil
+}
+
+// openRules reads the rules, and has them ask the policy service, where there is one.
+func (g *gateway) openRules(guard *egress.Guard, prompts *ivr.Prompts) (err error) {
+	o := policy.Options{Check: notices(prompts), Loaded: g.recordRules}
+	if g.cfg.Rules.Service.URL != "" {
+		if g.service, err = service.New(g.cfg.Rules.Service, guard.DialContext, g.log); err != nil {
+			return err
+		}
+		g.closers = append(g.closers, func() error { g.service.Close(); return nil })
+		o.Narrow = g.service.Narrow
+	}
+	g.rules, err = policy.Open(g.cfg.Rules, o, g.log)
+	return err
+}
+
+// notices refuses rules that name recordings which there are not.
+func notices(prompts *ivr.Prompts) func(*policy.Set) error {
+	return func(s *policy.Set) error {
+		var missing []string
+		for _, name := range s.Notices() {
+			if !prompts.Has(ivr.Name(name)) {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("no recording is called %s: expected a built-in one, or one in ivr.prompts_dir", strings.Join(missing, ", "))
+		}
+		return nil
+	}
+}
+
+// record keeps that the node begins or ends, and with which configuration.
+func (g *gateway) record(outcome string, err error) {
+	sum := sha256.Sum256(g.cfg.Dump()) // without secrets
+	f := map[string]string{"version": version, "configuration": hex.EncodeToString(sum[:])}
+	if err != nil {
+		f["error"] = err.Error()
+	}
+	g.journal.Write(journal.Entry{Kind: journal.Node, Outcome: outcome, Fields: f})
+}
+
+// recordRules keeps that rules were read, and whether they are in force.
+func (g *gateway) recordRules(hash string, err error) {
+	e := journal.Entry{Kind: journal.Config, Outcome: "in force", Fields: map[string]string{"rules": hash, "file": g.cfg.Rules.File}}
+	if err != nil {
+		e.Outcome, e.Fields["error"] = "refused", err.Error()
+	}
+	g.journal.Write(e)
+}
+
+// recordDenied keeps a destination that was refused.
+func (g *gateway) recordDenied(d egress.Denied) {
+	g.log.Warn("a destination was refused", "call", d.Call, "address", d.Address, "use", d.Use, "count", d.Count, "others", d.Others)
+	g.journal.Write(journal.Entry{Kind: journal.Egress, Call: d.Call, Address: d.Address.String(), Outcome: "refused", Fields: map[string]string{
+		"use": d.Use.String(), "count": strconv.FormatUint(d.Count, 10), "others": strconv.FormatUint(d.Others, 10),
+	}})
+}
+
+// nodeName is how this node is called in logs and records.
+func nodeName(cfg configs.Config) string {
+	if cfg.Node.Name != "" {
+		return cfg.Node.Name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "passerelle"
+	}
+	return name
+}
