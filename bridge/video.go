@@ -148,7 +148,8 @@ type Screen interface {
 	// Attach gives the leg its place in front of the room's stage when the call has entered a room, and nil when it leaves: nothing of the old place
 	// is used after Attach(nil) has returned.
 	Attach(p Place)
-	// Show tells how everything is now. It is called from one goroutine at a time, no more than five times a second, and must not block.
+	// Show tells how everything is now. It is called from one goroutine at a time, no more than five times a second, and must not block. One call may still
+	// come after Attach(nil).
 	Show(s *Scene)
 	// WriteVideo is a packet for a tile (index into View.Tiles). What a tile shows changes only with a keyframe, and then numbers, timestamps and picture
 	// ids go on without a gap; the format may change then. It is called from one goroutine at a time, and should not block: while it does, packets up

@@ -1,0 +1,163 @@
+package bridge
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestSending: what a leg shows is published as it is sent, a camera that is off stays in the room as muted, a screen does not, and what a host or the room
+// forbids ends.
+func TestSending(t *testing.T) {
+	perform(t, func(th *theatre) {
+		s, pl, own := th.enter("x", seesAll)
+		layers := []Layer{{RID: "q", Height: 180}, {RID: "h", Height: 360}}
+		for _, c := range []struct {
+			source Source
+			codec  VideoCodec
+			layers []Layer
+		}{
+			{"window", vp8, layers},
+			{Camera, VideoCodec{Kind: "H265"}, layers},
+			{Camera, VideoCodec{Kind: VP9, Fmtp: "profile-id=2"}, layers},
+			{Camera, vp8, nil},
+			{Camera, vp8, make([]Layer, MaxLayers+1)},
+		} {
+			if err := pl.Start(c.source, c.codec, c.layers); err == nil {
+				t.Errorf("started %+v", c)
+			}
+		}
+		for _, source := range []Source{Camera, Content} {
+			if err := pl.Start(source, vp8, layers); err != nil {
+				t.Fatal(err)
+			}
+		}
+		th.settle()
+		camera, screen := own.track(Camera), own.track(Content)
+		if camera == nil || screen == nil || !s.now().Camera.Live || !s.now().Content.Live {
+			t.Fatalf("published %v, %v; told %+v", camera, screen, s.now())
+		}
+		cam := newFakeCamera(0, 0, 0, 0)
+		for range 5 {
+			pl.WriteVideo(Camera, 1, cam.next(true))
+			pl.WriteVideo(Camera, 2, cam.next(true))
+			pl.WriteVideo(Camera, -1, cam.next(true))
+			pl.WriteVideo("window", 0, cam.next(true))
+		}
+		if camera.count() != 5 || screen.count() != 0 {
+			t.Errorf("written %d, %d", camera.count(), screen.count())
+		}
+
+		// Which layers are watched, and wishes for keyframes, arrive; not too many.
+		camera.wish.WantLayers([MaxLayers]bool{true, false})
+		for range 10 {
+			camera.wish.WantKeyframe(1)
+		}
+		camera.wish.WantKeyframe(MaxLayers)
+		th.settle()
+		time.Sleep(2 * keyframePause)
+		th.settle()
+		if got := s.now().Camera.Wanted; got != [MaxLayers]bool{true} {
+			t.Errorf("wanted %v", got)
+		}
+		if got := s.wanted(); !slices.Equal(got, []int{1, 1}) {
+			t.Errorf("keyframes wanted of %v", got)
+		}
+
+		pl.Stop(Camera)
+		pl.Stop(Content)
+		pl.Stop("window")
+		pl.WriteVideo(Camera, 0, cam.next(true))
+		th.settle()
+		if own.track(Camera) != camera || !camera.isMuted() || own.track(Content) != nil || camera.count() != 5 || s.now().Camera.Live {
+			t.Errorf("stopped: %+v", s.now())
+		}
+		_ = pl.Start(Camera, vp8, layers)
+		th.settle()
+		if own.track(Camera) != camera || camera.isMuted() || !s.now().Camera.Live {
+			t.Error("the camera is not on again")
+		}
+		_ = pl.Start(Camera, vp8, layers[:1])
+		th.settle()
+		if now := own.track(Camera); now == camera || now == nil || len(now.wish.Layers) != 1 {
+			t.Error("other layers are not published anew")
+		}
+
+		camera = own.track(Camera)
+		pl.hostMuted(Camera, true)
+		_ = camera.SetMuted(t.Context(), true)
+		th.settle()
+		if s.now().Camera.Live || !s.now().Camera.Allowed {
+			t.Errorf("a host muted the camera: %+v", s.now().Camera)
+		}
+		_ = pl.Start(Camera, vp8, layers[:1])
+		th.settle()
+		if camera.isMuted() || !s.now().Camera.Live {
+			t.Error("the camera is not on again")
+		}
+
+		pl.permit(Participant{CanShare: true})
+		th.settle()
+		if sc := s.now(); sc.Camera.Allowed || sc.Camera.Live || !sc.Content.Allowed || own.track(Camera) != nil {
+			t.Errorf("the room forbids a camera: %+v", sc.Camera)
+		}
+		if err := pl.Start(Camera, vp8, layers); !errors.Is(err, ErrForbidden) {
+			t.Error(err)
+		}
+		_ = pl.Start(Content, vp8, layers)
+		th.settle()
+		pl.leave()
+		if own.track(Content) != nil {
+			t.Error("a screen is left behind")
+		}
+	})
+}
+
+// TestRefused: what the SFU refuses for good is not tried again; what fails is.
+func TestRefused(t *testing.T) {
+	perform(t, func(th *theatre) {
+		s, pl, own := th.enter("x", seesAll)
+		defer pl.leave()
+		own.setRefuse(ErrForbidden)
+		_ = pl.Start(Camera, vp8, []Layer{{}})
+		th.settle()
+		own.setRefuse(nil)
+		time.Sleep(2 * retryAfter)
+		th.settle()
+		if own.track(Camera) != nil || s.now().Camera.Live {
+			t.Error("tried again")
+		}
+		own.setRefuse(errors.New("away"))
+		_ = pl.Start(Camera, vp8, []Layer{{}})
+		th.settle()
+		own.setRefuse(nil)
+		time.Sleep(2 * retryAfter)
+		th.settle()
+		if own.track(Camera) == nil || !s.now().Camera.Live {
+			t.Error("not tried again")
+		}
+	})
+}
+
+// TestFlood: a far end that sends more than its rule grants is cut down to it.
+func TestFlood(t *testing.T) {
+	perform(t, func(th *theatre) {
+		g := seesAll
+		g.Picture.Kbps = 800
+		_, pl, own := th.enter("x", g)
+		defer pl.leave()
+		_ = pl.Start(Camera, vp8, []Layer{{}})
+		th.settle()
+		cam := newFakeCamera(0, 0, 0, 0)
+		for range 10 { // seconds
+			for range 1000 {
+				pl.WriteVideo(Camera, 0, cam.next(true)) // 1000 bytes
+			}
+			time.Sleep(time.Second)
+		}
+		if n := own.track(Camera).count(); n < 900 || n > 1200 {
+			t.Errorf("%d of 10000 kB were let through", n)
+		}
+	})
+}
