@@ -36,8 +36,13 @@ type visitor struct {
 type lobby struct {
 	waiting map[*call]*waiter
 	hosts   map[string]bool // identities
+	doubted map[string]bool // identities that claim to be hosts, and of whom the log says so
 	changed chan struct{}   // hosts are to be told again
 	stop    context.CancelFunc
+}
+
+func newLobby() lobby {
+	return lobby{waiting: map[*call]*waiter{}, hosts: map[string]bool{}, doubted: map[string]bool{}}
 }
 
 // waiter is one call's place in a lobby.
@@ -158,9 +163,6 @@ func (r *room) queue(c *call) *waiter {
 		visitor: visitor{Call: c.who.CallID, Name: c.name(), Protocol: c.who.Protocol, Foreign: c.decision.Grant.Foreign, Since: time.Now()},
 		woken:   make(chan struct{}, 1), verdict: make(chan verdict, 1),
 	}
-	if r.lobby.waiting == nil {
-		r.lobby.waiting = map[*call]*waiter{}
-	}
 	r.lobby.waiting[c] = w
 	r.members[w.woken] = true
 	if len(r.lobby.waiting) == 1 {
@@ -258,22 +260,21 @@ func (r *room) hear(e SessionEvent) {
 	}
 }
 
-// noteHost keeps who is a host. A role that a participant may write itself is believed only as it was when the participant came. r.mu is held.
-func (r *room) noteHost(p Participant, known bool) {
+// noteHost keeps who is a host. A role that a participant may write itself proves nothing. r.mu is held.
+func (r *room) noteHost(p Participant) {
 	l := r.node.Lobby
 	role := p.Attributes[l.HostAttribute]
 	host := l.HostAttribute != "" && role != "" && slices.ContainsFunc(l.HostValues, func(v string) bool { return strings.EqualFold(v, role) })
-	if host && known && p.MayChangeSelf && !r.lobby.hosts[p.Identity] {
-		r.node.Log.Warn("a participant has become a host by its own word: not believed", "room", r.name, "identity", limit(p.Identity, 60))
-		return
+	if host && p.MayChangeSelf {
+		if host = false; !r.lobby.doubted[p.Identity] {
+			r.lobby.doubted[p.Identity] = true
+			r.node.Log.Warn("a participant says to be a host, and may say of itself what it likes: not believed", "room", r.name, "identity", limit(p.Identity, 60))
+		}
 	}
 	if host == r.lobby.hosts[p.Identity] {
 		return
 	}
 	if host {
-		if r.lobby.hosts == nil {
-			r.lobby.hosts = map[string]bool{}
-		}
 		r.lobby.hosts[p.Identity] = true
 	} else {
 		delete(r.lobby.hosts, p.Identity)

@@ -113,7 +113,7 @@ func (r *room) arrive(p Participant, ring bool) {
 	defer r.mu.Unlock()
 	old, known := r.people[p.Identity]
 	r.people[p.Identity] = p
-	r.noteHost(p, known)
+	r.noteHost(p)
 	if ring && !known {
 		r.ring(ivr.EntryChime())
 	}
@@ -170,6 +170,7 @@ func (r *room) depart(identity string) {
 	}
 	delete(r.people, identity)
 	delete(r.lobby.hosts, identity)
+	delete(r.lobby.doubted, identity)
 	for _, t := range p.Tracks {
 		r.forget(t.SID)
 	}

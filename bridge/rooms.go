@@ -31,6 +31,7 @@ func (rs *rooms) enter(ctx context.Context, name string) (*room, error) {
 			own:     map[string]leg{},
 			heard:   map[string]*heard{},
 			members: map[chan struct{}]bool{},
+			lobby:   newLobby(),
 		}
 		if rs.node.IVR.EntrySound {
 			r.mixer.AddSource(r.chimes)

@@ -136,7 +136,7 @@ func (b *chromium) enter(s *stack.Stack, identity, name string) {
 		"iss": stack.Key, "sub": identity, "name": name, "exp": time.Now().Add(time.Hour).Unix(),
 		"attributes": map[string]string{"color": "hsl(210, 60%, 40%)", "room_role": "owner", "is_authenticated": "true"},
 		"video": map[string]any{
-			"room": stack.Room, "roomJoin": true, "canSubscribe": true, "canPublish": true, "canPublishData": true, "canUpdateOwnMetadata": true,
+			"room": stack.Room, "roomJoin": true, "canSubscribe": true, "canPublish": true, "canPublishData": true,
 			"canPublishSources": []string{"camera", "microphone", "screen_share", "screen_share_audio"},
 		},
 	}).SignedString([]byte(stack.Secret))
