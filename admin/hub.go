@@ -64,7 +64,7 @@ type reader struct {
 	reason string        // why, good once cut is closed
 }
 
-// hub hands the changes of the node's calls to those who read them. One goroutine runs it; the other methods may be called from any.
+// hub hands the changes of the node's calls to those who read them. Its methods may be called from any goroutine.
 type hub struct {
 	epoch   string // of ids: another one with each start of the node
 	metrics *metrics
@@ -82,23 +82,23 @@ func newHub(m *metrics, log *slog.Logger) *hub {
 	return &hub{epoch: strings.ToLower(rand.Text()[:8]), metrics: m, log: log, rooms: map[string]string{}, readers: map[*reader]struct{}{}}
 }
 
-// run hands on what the node tells until ctx ends; then all streams end. Without a node, there is nothing to tell.
-func (h *hub) run(ctx context.Context, n Node) {
-	defer h.close()
-	var changes <-chan bridge.Change // nil: for ever silent
-	if n != nil {
-		var stop func()
-		changes, stop = n.Watch()
-		defer stop()
+// watch hands on what the node tells until ctx ends; then all streams end.
+func (a *api) watch(ctx context.Context) {
+	defer a.hub.close()
+	if a.keeper == nil { // nobody can read
+		<-ctx.Done()
+		return
 	}
+	changes, stop := a.Node.Watch()
+	defer stop()
 	for {
 		select {
 		case c, ok := <-changes:
-			if !ok {
+			if !ok { // there are no more calls
 				changes = nil
 				continue
 			}
-			h.publish(c)
+			a.hub.publish(c)
 		case <-ctx.Done():
 			return
 		}

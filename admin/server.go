@@ -133,7 +133,7 @@ func (s *Server) Run(ctx context.Context) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		s.api.hub.run(watching, s.api.Node)
+		s.api.watch(watching)
 	}()
 	defer func() {
 		stopWatching()
