@@ -2,6 +2,7 @@ package ivr
 
 import (
 	"math"
+	"math/cmplx"
 	"sync"
 	"time"
 
@@ -92,14 +93,19 @@ func play(length time.Duration, notes ...note) []int16 {
 	for _, n := range notes {
 		start, rise, fall := samples(n.at), samples(n.rise), samples(n.fall)
 		peak := math.MaxInt16 * math.Pow(10, n.level/20)
-		for i := range rise + fall {
-			envelope := float64(i) / float64(rise)
-			if i >= rise {
-				envelope = float64(rise+fall-i) / float64(fall)
-			}
-			envelope = (1 - math.Cos(math.Pi*envelope)) / 2
-			for _, hz := range n.hz {
-				pcm[start+i] += int16(math.Round(peak * envelope * math.Sin(2*math.Pi*hz*float64(i)/transcode.Rate)))
+		for _, hz := range n.hz {
+			// Oscillators that turn by a step for each sample: a sine of each would take a hundred times as long.
+			tone, toneStep := complex(1, 0), cmplx.Rect(1, 2*math.Pi*hz/transcode.Rate)
+			swell, up, down := complex(1, 0), cmplx.Rect(1, math.Pi/float64(rise)), cmplx.Rect(1, math.Pi/float64(fall))
+			for i := range rise + fall {
+				envelope := (1 - real(swell)) / 2
+				pcm[start+i] += int16(math.Round(peak * envelope * imag(tone)))
+				tone *= toneStep
+				if i < rise {
+					swell *= up
+				} else {
+					swell *= down
+				}
 			}
 		}
 	}

@@ -122,10 +122,10 @@ var loadPrompts = sync.OnceValues(func() (*ivr.Prompts, error) { return ivr.Load
 func (h *house) records(t *testing.T, kind string) []record {
 	t.Helper()
 	var list struct {
-		Entries []record `json:"entries"`
+		Records []record
 	}
 	h.API(t, "GET", "/journal?kind="+kind, nil, &list)
-	return list.Entries
+	return list.Records
 }
 
 // record is what these tests read of an entry.
