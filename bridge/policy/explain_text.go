@@ -13,7 +13,7 @@ const shownRules = 40
 // Text is the explanation for people.
 func (e Explanation) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nRules of %s, version %.12s\n", e.Call.text(), e.File, e.Decision.Version)
+	fmt.Fprintf(&b, "%s\nRules: %s, version %.12s\n", e.Call.text(), e.File, e.Decision.Version)
 	for i, p := range e.Passes {
 		switch {
 		case i > 0:

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"passerelle/internal/yamldoc"
@@ -135,4 +136,26 @@ func (s *Set) class(room string) string {
 		return s.rooms[i].class
 	}
 	return ""
+}
+
+// UnknownTrunks warns of trunks in rules that are none of those that there are.
+func (s *Set) UnknownTrunks(trunks []string) []string {
+	var warnings []string
+	seen := map[string]bool{}
+	for i := range s.rules {
+		r := &s.rules[i]
+		c := r.about(keyTrunk)
+		if c == nil {
+			continue
+		}
+		for j := range c.texts {
+			p := &c.texts[j]
+			if p.kind == absent || p.kind == anything || seen[p.written] || slices.ContainsFunc(trunks, p.match) {
+				continue
+			}
+			seen[p.written] = true
+			warnings = append(warnings, fmt.Sprintf("%s:%d:%d: rule %q: trunk: there is no trunk %q", s.name, r.line, r.col, r.name, p.written))
+		}
+	}
+	return warnings
 }

@@ -32,7 +32,11 @@ func check(_ context.Context, args []string, out io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings() {
+	warnings, err := checkRules(cfg)
+	if err != nil {
+		return err
+	}
+	for _, w := range append(cfg.Warnings(), warnings...) {
 		fmt.Fprintln(out, "warning:", w)
 	}
 	fmt.Fprintln(out, "the configuration can be used")

@@ -26,13 +26,20 @@ func commands() []command {
 		{"demo", "an SFU, a gateway, a room and a telephone on this machine, to watch and to try", demo},
 		{"call", "a test telephone: dial, type digits, play and record sound, print the quality", dial},
 		{"check", "say whether a configuration can be used, and what is wrong with it", check},
+		{"explain", "what the rules say about a call, and why", explain},
 		{"token", "say who may use the admin API", token},
 		{"version", "print the version", printVersion},
 	}
 }
 
 func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil && !errors.Is(err, pflag.ErrHelp) {
+	err := run(context.Background(), os.Args[1:], os.Stdout)
+	var status exit
+	switch {
+	case err == nil || errors.Is(err, pflag.ErrHelp):
+	case errors.As(err, &status):
+		os.Exit(int(status))
+	default:
 		fmt.Fprintln(os.Stderr, "passerelle:", err)
 		os.Exit(1)
 	}
