@@ -9,7 +9,13 @@ const neighbours = 16
 func diagnose(page []piece, i int, before Hash) string {
 	r := page[i].row
 	var scratch []byte
-	if was := written(page, i, before); was != 0 {
+	was := written(page, i, before)
+	if was == 0 && i+1 < len(page) && page[i+1].row != nil { // what it followed may be gone, but the next one may tell
+		if next := written(page, i+1, r.hash); next == page[i+1].row.seq+1 {
+			was = r.seq + 1
+		}
+	}
+	if was != 0 {
 		what := "it was moved"
 		switch {
 		case was == r.seq-1:
@@ -26,22 +32,25 @@ func diagnose(page []piece, i int, before Hash) string {
 	if i+1 < len(page) && page[i+1].row != nil && page[i+1].first() == r.seq+1 && page[i+1].follows(r.follow(before, &scratch), &scratch) {
 		return fmt.Sprintf("record %d has another hash than it was written with", r.seq)
 	}
-	return fmt.Sprintf("record %d does not follow record %d: one of the two was changed or inserted", r.seq, r.seq-1)
+	if r.seq == 1 {
+		return "record 1 was changed, or it is not the one with which the chain began"
+	}
+	return fmt.Sprintf("record %d does not follow record %d: one of the two was changed or inserted, or something between them was removed", r.seq, r.seq-1)
 }
 
 // written is the number under which a record was written, if it stood near where it is now; 0: not known.
 func written(page []piece, i int, before Hash) uint64 {
-	moved := *page[i].row
+	now, moved := page[i].row.seq, *page[i].row
+	hashes := []Hash{{}, before}
+	for j := max(0, i-neighbours); j < min(len(page), i+neighbours); j++ {
+		hashes = append(hashes, page[j].hash())
+	}
 	var scratch []byte
-	for was := max(moved.seq, neighbours+1) - neighbours; was <= moved.seq+neighbours; was++ {
-		if was == page[i].row.seq {
+	for was := max(now, neighbours+1) - neighbours; was <= now+neighbours; was++ {
+		if was == now {
 			continue
 		}
 		moved.seq = was
-		hashes := []Hash{{}, before}
-		for j := max(0, i-neighbours); j < min(len(page), i+neighbours); j++ {
-			hashes = append(hashes, page[j].hash())
-		}
 		for _, h := range hashes {
 			if moved.follow(h, &scratch) == moved.hash {
 				return was

@@ -64,11 +64,15 @@ func (w *Writer) move(ctx context.Context) {
 	}
 }
 
-// drain stores all that waits and tells whether it could.
+// drain stores what waits and tells whether it could. While entries keep coming, it still leaves time for heads.
 func (m *mover) drain(ctx context.Context) bool {
 	err := m.connect(ctx)
+	begin := time.Now()
 	for more := true; more && err == nil; {
-		more, err = m.step(ctx)
+		if more, err = m.step(ctx); more && time.Since(begin) > m.cfg.HeadEvery {
+			m.sign(ctx)
+			begin = time.Now()
+		}
 	}
 	switch {
 	case err != nil:
@@ -81,9 +85,6 @@ func (m *mover) drain(ctx context.Context) bool {
 	}
 	if m.away = err; err != nil {
 		return false
-	}
-	if m.tip.head == 0 && m.tip.seq > 0 { // the beginning is sealed at once
-		m.sign(ctx)
 	}
 	m.spill.trim(false)
 	return true
@@ -141,6 +142,9 @@ func (m *mover) step(ctx context.Context) (more bool, err error) {
 	}
 	if err := m.append(ctx, tip{segment: c.segment.id, frames: c.frames()}, entries); err != nil {
 		return false, err
+	}
+	if m.tip.head == 0 { // the beginning is sealed at once
+		m.sign(ctx)
 	}
 	m.spill.done(c)
 	return true, nil

@@ -69,29 +69,30 @@ func (p piece) follows(before Hash, scratch *[]byte) bool {
 
 // pieces reads about n pieces of a chain that begin behind after and not behind to, in their order. Fewer than n: these are all.
 func pieces(ctx context.Context, tx *sql.Tx, node string, after, to int64, n int) ([]piece, error) {
-	var list []piece
-	rows, err := tx.QueryContext(ctx, selectRows+" WHERE node = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT "+strconv.Itoa(n),
-		node, after, to)
+	rows, err := tx.QueryContext(ctx, selectRows+" WHERE node = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT "+strconv.Itoa(n), node, after, to)
 	if err != nil {
 		return nil, err
 	}
+	var records []piece
 	err = each(rows, func(r *row) error {
-		list = append(list, piece{row: r})
+		records = append(records, piece{row: r})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == n {
-		to = int64(list[n-1].row.seq)
+	if len(records) == n {
+		to = int64(records[n-1].row.seq)
 	}
 	runs, err := runs(ctx, tx, " WHERE node = $1 AND first > $2 AND first <= $3 ORDER BY first LIMIT "+strconv.Itoa(n), node, after, to)
 	if err != nil {
 		return nil, err
 	}
+	list := make([]piece, 0, len(runs)+len(records))
 	for i := range runs {
 		list = append(list, piece{run: &runs[i]})
 	}
+	list = append(list, records...) // a run stays before a record that claims its place
 	slices.SortStableFunc(list, func(a, b piece) int { return cmp.Compare(a.first(), b.first()) })
 	if len(runs) == n { // more runs may come among the rows behind the last one
 		list = slices.DeleteFunc(list, func(p piece) bool { return p.first() > runs[n-1].first })
