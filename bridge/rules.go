@@ -159,7 +159,7 @@ func (c *call) rethink(ctx context.Context) error {
 		if errors.Is(err, ErrUnavailable) {
 			return err
 		}
-		return fmt.Errorf("%w: %w", ErrRules, err)
+		return fmt.Errorf("%w: %v", ErrRules, err) // the reason is that they changed, not what they say
 	}
 	if mode == "end" {
 		c.decision.Grant = before.Grant
