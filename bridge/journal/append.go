@@ -105,9 +105,13 @@ func (r *row) appendArgs(args []any) []any {
 
 // insertText is the statement that inserts n rows.
 func insertText(n int) string {
+	return `INSERT INTO journal_records (node, seq, at, kind, call_id, actor, room, rule, outcome, foreign_leg, caller_short, caller_seal, called_short,
+		called_seal, address_short, address_seal, fields, salt, caller, called, address, hash) VALUES ` + values(n, columns)
+}
+
+// values is a list of n rows of numbered parameters, from $1 on.
+func values(n, columns int) string {
 	var b strings.Builder
-	b.WriteString(`INSERT INTO journal_records (node, seq, at, kind, call_id, actor, room, rule, outcome, foreign_leg, caller_short, caller_seal, called_short,
-		called_seal, address_short, address_seal, fields, salt, caller, called, address, hash) VALUES `)
 	for i := range n * columns {
 		switch {
 		case i == 0:

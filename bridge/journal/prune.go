@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"passerelle/configs"
@@ -148,38 +149,38 @@ func removeStep(ctx context.Context, tx *sql.Tx, node string, g group, key ed255
 	}
 	public := key.Public().(ed25519.PublicKey)
 	var (
-		before  Hash
-		current *run // ends where the next piece begins
-		changed []*run
+		before        Hash
+		current       *run // ends where the next piece begins
+		grown         []*run
+		records, runs []uint64 // that they stand for: seq of records, first of runs
 	)
 	for _, p := range list {
 		switch {
 		case p.run != nil && p.run.key.Equal(public) && p.run.signed(): // one of ours: what it touches joins it
+			runs = append(runs, p.run.first)
 			if current == nil {
 				current = p.run
 			} else {
 				current.join(p, p.run.newest, now)
 			}
+			grown = append(grown, current)
 		case p.row != nil && p.row.seq > from && p.row.seq <= to && slices.Contains(g.kinds, Kind(p.row.kind)):
+			records = append(records, p.row.seq)
 			if current == nil {
 				current = &run{node: node, first: p.row.seq, before: before, newest: p.row.at, key: public}
 			}
 			current.join(p, p.row.at, now)
-			if !slices.Contains(changed, current) {
-				changed = append(changed, current)
-			}
-			did.Removed++
+			grown = append(grown, current)
 		default:
 			current = nil
 		}
 		before = p.hash()
 	}
-	for _, r := range changed {
-		if err := r.replace(ctx, tx, key); err != nil {
-			return err
-		}
+	if len(records) == 0 {
+		return nil
 	}
-	return nil
+	did.Removed += uint64(len(records))
+	return replace(ctx, tx, node, records, runs, slices.Compact(grown), key)
 }
 
 // join makes a run longer by the piece behind it.
@@ -215,20 +216,43 @@ func checkPieces(list []piece, from uint64) error {
 	return nil
 }
 
-// replace puts a signed run into the place of the records and runs that it stands for. Heads within it say nothing any more, but for the last one.
-func (r *run) replace(ctx context.Context, tx *sql.Tx, key ed25519.PrivateKey) error {
-	r.signature = ed25519.Sign(key, r.content())
-	for _, statement := range [...]string{
-		"DELETE FROM journal_records WHERE node = $1 AND seq >= $2 AND seq <= $3",
-		"DELETE FROM journal_pruned WHERE node = $1 AND first >= $2 AND last <= $3",
-		`DELETE FROM journal_heads WHERE node = $1 AND seq >= $2 AND seq < $3
-			AND number < (SELECT head FROM journal_chains WHERE journal_chains.node = $1)`,
-	} {
-		if _, err := tx.ExecContext(ctx, statement, r.node, int64(r.first), int64(r.last)); err != nil {
-			return err
-		}
+// replace puts signed runs into the place of the records and runs that they stand for. Heads within them say nothing any more, but for the last one.
+func replace(ctx context.Context, tx *sql.Tx, node string, records, old []uint64, runs []*run, key ed25519.PrivateKey) error {
+	if err := remove(ctx, tx, "DELETE FROM journal_records WHERE node = $1 AND seq IN ", node, records); err != nil {
+		return err
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO journal_pruned (node, first, last, before, hash, newest, at, public_key, signature)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, r.node, int64(r.first), int64(r.last), r.before[:], r.hash[:], r.newest, r.at, []byte(r.key), r.signature)
+	if err := remove(ctx, tx, "DELETE FROM journal_pruned WHERE node = $1 AND first IN ", node, old); err != nil {
+		return err
+	}
+	const fields = 9
+	args := make([]any, 0, fields*len(runs))
+	for _, r := range runs {
+		r.signature = ed25519.Sign(key, r.content())
+		args = append(args, r.node, int64(r.first), int64(r.last), r.before[:], r.hash[:], r.newest, r.at, []byte(r.key), r.signature)
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO journal_pruned (node, first, last, before, hash, newest, at, public_key, signature) VALUES "+
+		values(len(runs), fields), args...)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM journal_heads WHERE node = $1 AND seq >= $2 AND seq < $3
+		AND number < (SELECT head FROM journal_chains WHERE journal_chains.node = $1)
+		AND EXISTS (SELECT 1 FROM journal_pruned r WHERE r.node = $1 AND r.first <= journal_heads.seq AND r.last > journal_heads.seq)`,
+		node, int64(runs[0].first), int64(runs[len(runs)-1].last))
+	return err
+}
+
+// remove deletes the rows of a node with the given numbers.
+func remove(ctx context.Context, tx *sql.Tx, statement, node string, numbers []uint64) error {
+	if len(numbers) == 0 {
+		return nil
+	}
+	args := []any{node}
+	marks := make([]string, len(numbers))
+	for i, n := range numbers {
+		args = append(args, int64(n))
+		marks[i] = fmt.Sprintf("$%d", i+2)
+	}
+	_, err := tx.ExecContext(ctx, statement+"("+strings.Join(marks, ", ")+")", args...)
 	return err
 }

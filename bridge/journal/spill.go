@@ -170,8 +170,7 @@ func (s *spill) done(c chunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.segment.offset, c.segment.frames = c.end, c.frames()
-	close(s.moved)
-	s.moved = make(chan struct{})
+	s.tell()
 	if c.lost > 0 {
 		c.segment.open = false
 	}
@@ -200,8 +199,25 @@ func (s *spill) resume(id segmentID, frames uint64) error {
 		}
 		g.offset, g.frames = end, g.frames+uint64(len(payloads))
 	}
+	s.tell()
 	s.sweep()
 	return nil
+}
+
+// tell wakes those who wait for a place.
+func (s *spill) tell() {
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+// end is the place behind all that waits.
+func (s *spill) end() place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.segments); n > 0 {
+		return place{s.segments[n-1], s.segments[n-1].size}
+	}
+	return place{}
 }
 
 // trim deletes what was stored, where that is worth it or all of it is asked for.

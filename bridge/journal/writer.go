@@ -105,6 +105,7 @@ func (w *Writer) open(ctx context.Context, dial Dial) (err error) {
 	if w.spill, err = openSpill(w.dir, spillLimit, spillSegment); err != nil {
 		return err
 	}
+	w.last = w.spill.end()
 	if path, ok := w.file(); ok { // others may not read it
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err = errors.Join(err, f.Close()); err != nil {

@@ -21,9 +21,13 @@ import (
 
 // TestDiskFull fills the disk under a node, a small one that only its process sees. The node says that it is not ready, loses nothing of what it
 // acknowledged, goes on when there is room again, and its record tells what was lost meanwhile.
-func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	cmd, out := spawn(t, task{Node: "node-1", Dir: dir, Disk: true}, syscall.SysProcAttr{
+func TestDiskFull(t *testing.T) { onSmallDisk(t, task{Node: "node-1", Dir: t.TempDir()}) }
+
+// onSmallDisk runs a node in a child process, with a disk of its own.
+func onSmallDisk(t *testing.T, k task) {
+	t.Helper()
+	k.Disk = true
+	cmd, out := spawn(t, k, syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
@@ -37,12 +41,13 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// fullDisk is the child of TestDiskFull.
+// fullDisk is the child of onSmallDisk.
 func fullDisk(k task) error {
 	if err := syscall.Mount("tmpfs", k.Dir, "tmpfs", 0, "size=48m"); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
-	w, err := journal.Open(context.Background(), configs.Journal{Dir: k.Dir, HeadEvery: time.Hour}, k.Node, egress.New().DialContext, slog.New(slog.DiscardHandler))
+	cfg := configs.Journal{URL: k.URL, Password: configs.Secret(k.Password), Dir: k.Dir, HeadEvery: time.Hour}
+	w, err := journal.Open(context.Background(), cfg, k.Node, egress.New().DialContext, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -69,8 +74,15 @@ func fullDisk(k task) error {
 		for grow(ballast, size) == nil {
 		}
 	}
-	const rest = 500
-	write(rest)
+	write(500)
+	if k.URL != "" { // the database is on another disk, and is enough
+		if err := errors.Join(settle(w), w.Ready()); err != nil {
+			return fmt.Errorf("with a database elsewhere: %w", err)
+		}
+		cancel()
+		<-ended
+		return told(cfg, next, 0)
+	}
 	if err := until(func() bool { return w.Ready() != nil }); err != nil {
 		return fmt.Errorf("with a full disk, the journal is ready: %w", err)
 	}
@@ -92,12 +104,12 @@ func fullDisk(k task) error {
 	cancel()
 	<-ended
 	fmt.Printf("%+v\n", w.Stats())
-	return told(k, next, int(w.Stats().Lost))
+	return told(cfg, next, int(w.Stats().Lost))
 }
 
 // told wants each entry in the record, or told to be lost.
-func told(k task, written, lost int) error {
-	s, err := journal.OpenStore(configs.Journal{Dir: k.Dir}, nil)
+func told(cfg configs.Journal, written, lost int) error {
+	s, err := journal.OpenStore(cfg, egress.New().DialContext)
 	if err != nil {
 		return err
 	}

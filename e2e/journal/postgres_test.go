@@ -12,7 +12,7 @@ import (
 
 func TestPostgres(t *testing.T) { suite(t, server{postgres.Start(t)}) }
 
-func BenchmarkPostgres(b *testing.B) { benchmark(b, server{postgres.Start(b)}) }
+func BenchmarkPostgres(b *testing.B) { benchmark(b, server{postgres.Start(b, "fsync=on")}) }
 
 // server is a PostgreSQL with a database for each node under test.
 type server struct{ *postgres.Server }

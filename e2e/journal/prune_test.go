@@ -94,6 +94,7 @@ func testShortens(t *testing.T, d database) {
 		}
 	}
 	n.holds()
+	n.remember()
 	n.tampered(t, "put back", 5, "was put back", "UPDATE journal_records SET called = '1234' WHERE seq = 5")
 	n.tampered(t, "short form changed", 5, "record 5 was changed", "UPDATE journal_records SET caller_short = '+44***' WHERE seq = 5")
 }
@@ -135,6 +136,7 @@ func testRemoves(t *testing.T, d database) {
 			}
 		}
 		if later == 30*day { // in the middle, where all three kinds have gone in part
+			n.remember()
 			n.tampered(t, "one more removed", left0(n), "is missing", fmt.Sprintf("DELETE FROM journal_records WHERE seq = %d", left0(n)))
 			n.tampered(t, "a statement removed", 1, "is missing", "DELETE FROM journal_pruned WHERE first = 1")
 			n.tampered(t, "a statement stretched", 1, "is forged", "UPDATE journal_pruned SET last = last + 1 WHERE first = 1")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,7 +105,7 @@ func (n *node) beside(name string) *node {
 // run starts the node's journal. It ends with the test, or with stop.
 func (n *node) run() *node {
 	n.t.Helper()
-	w, err := journal.Open(n.t.Context(), n.cfg, n.name, egress.New().DialContext, slog.New(slog.DiscardHandler))
+	w, err := journal.Open(n.t.Context(), n.cfg, n.name, egress.New().DialContext, discard())
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -217,12 +218,13 @@ func (n *node) sql(statements ...string) {
 	n.t.Helper()
 	db := n.d.open(n.t, n.cfg)
 	defer func() { _ = db.Close() }()
-	for _, s := range statements {
-		if _, err := db.ExecContext(n.t.Context(), s); err != nil {
-			n.t.Fatalf("%s: %v", s, err)
-		}
+	all := strings.Join(statements, ";\n")
+	if _, err := db.ExecContext(n.t.Context(), all); err != nil {
+		n.t.Fatalf("%s: %v", all, err)
 	}
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // noon is when the tests' entries begin.
 func noon() time.Time { return time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC) }

@@ -35,6 +35,7 @@ const User = "passerelle"
 type Server struct {
 	Password string
 
+	settings  []string
 	dir       string
 	programs  string
 	port      int
@@ -44,10 +45,11 @@ type Server struct {
 	exited    chan struct{}
 }
 
-// Start makes a server and starts it. It ends with the test, or with the process.
-func Start(t testing.TB) *Server {
+// Start makes a server and starts it, with settings such as fsync=on. It ends with the test, or with the process. Without that setting, what it
+// committed survives its own death, but not that of the machine.
+func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s := &Server{Password: rand.Text()}
+	s := &Server{Password: rand.Text(), settings: append([]string{"fsync=off", "max_connections=50"}, settings...)}
 	if err := s.make(); err != nil {
 		t.Fatalf("PostgreSQL (make setup-test installs it): %v", err)
 	}
@@ -140,8 +142,11 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
 	var said bytes.Buffer
-	cmd := s.command("postgres", "-D", s.data(), "-c", "listen_addresses=127.0.0.1", "-c", "port="+strconv.Itoa(s.port), "-c", "unix_socket_directories=",
-		"-c", "max_connections=50")
+	args := []string{"-D", s.data(), "-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(s.port), "-c", "unix_socket_directories="}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := s.command("postgres", args...)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
