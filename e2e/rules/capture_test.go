@@ -229,4 +229,29 @@ func wantElsewhere(t *testing.T, s *stack.Stack, others string) {
 			t.Errorf("%v refusals for %s are counted, want at least %v", n, use, least)
 		}
 	}
+	for _, w := range []struct{ address, use string }{
+		{trap, "rtp"}, {trap, "sip"}, {trap6, "rtp"}, {stranger, "rtp"}, {"198.51.100.129", "rtp"}, {"127.0.0.1", "sip"}, {offshore, "dns"},
+	} {
+		refusalRecorded(t, s, w.address, w.use)
+	}
+}
+
+// refusalRecorded waits until the journal says that a destination was refused, and to which call unless it was the node itself that asked.
+func refusalRecorded(t *testing.T, s *stack.Stack, address, use string) {
+	t.Helper()
+	stack.Eventually(t, 10*time.Second, fmt.Sprintf("%s for %s is in the journal", address, use), func() bool {
+		var list struct {
+			Records []struct {
+				Call, Address, Outcome string
+				Fields                 map[string]string
+			}
+		}
+		s.API(t, "GET", "/journal?kind=egress&limit=1000", nil, &list)
+		for _, e := range list.Records {
+			if e.Address == address && e.Fields["use"] == use && e.Outcome == "refused" && (e.Call == "") == (use == "dns") {
+				return true
+			}
+		}
+		return false
+	})
 }

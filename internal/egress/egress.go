@@ -13,6 +13,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -54,8 +55,11 @@ func Only(networks ...netip.Prefix) *Guard {
 	return g
 }
 
-// ListenUDP opens a UDP socket on host:port.
+// ListenUDP opens a UDP socket on address:port, or on :port for all addresses.
 func (g *Guard) ListenUDP(ctx context.Context, address string) (*net.UDPConn, error) {
+	if err := literal(address); err != nil {
+		return nil, err
+	}
 	c, err := new(net.ListenConfig).ListenPacket(ctx, "udp", address)
 	if err != nil {
 		return nil, err
@@ -63,13 +67,28 @@ func (g *Guard) ListenUDP(ctx context.Context, address string) (*net.UDPConn, er
 	return c.(*net.UDPConn), nil
 }
 
-// ListenTCP opens a TCP listener on host:port.
+// ListenTCP opens a TCP listener on address:port, or on :port for all addresses.
 func (g *Guard) ListenTCP(ctx context.Context, address string) (*net.TCPListener, error) {
+	if err := literal(address); err != nil {
+		return nil, err
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	return l.(*net.TCPListener), nil
+}
+
+// literal refuses a host name to listen on: it would be looked up by the system, past the guard.
+func literal(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return err
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return fmt.Errorf("listen on %q: expected an IP address and a port", address)
+	}
+	return nil
 }
 
 // DialContext connects to host:port over tcp or udp, within the national networks: it is for what the node itself needs. The host is resolved

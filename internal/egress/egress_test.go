@@ -131,11 +131,13 @@ func TestDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Close()
-	if _, err := g.ListenUDP(t.Context(), "127.0.0.1:x"); err == nil {
-		t.Error("listens on port x")
-	}
-	if _, err := g.ListenTCP(t.Context(), "127.0.0.1:x"); err == nil {
-		t.Error("listens on port x")
+	for _, address := range []string{"127.0.0.1:x", "localhost:0", "127.0.0.1", "[::1%lo]:x", ""} {
+		if c, err := g.ListenUDP(t.Context(), address); err == nil {
+			t.Errorf("UDP listens on %q: %v", address, c.LocalAddr())
+		}
+		if c, err := g.ListenTCP(t.Context(), address); err == nil {
+			t.Errorf("TCP listens on %q: %v", address, c.Addr())
+		}
 	}
 }
 
