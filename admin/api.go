@@ -34,6 +34,7 @@ type api struct {
 	hub     *hub
 	metrics *metrics
 	pace    pace
+	now     func() time.Time
 }
 
 // route is one operation.
@@ -54,7 +55,7 @@ type handler func(w http.ResponseWriter, r *http.Request, by *caller) (any, erro
 type written struct{}
 
 func newAPI(cfg configs.HTTP, d Deps, log *slog.Logger) (*api, error) {
-	a := &api{Deps: d, cfg: cfg, log: log, began: time.Now(), limits: newLimits(max(1, cfg.Rate)), metrics: newMetrics(d.Registry), pace: usualPace()}
+	a := &api{Deps: d, cfg: cfg, log: log, began: time.Now(), limits: newLimits(max(1, cfg.Rate)), metrics: newMetrics(d.Registry), pace: usualPace(), now: time.Now}
 	a.hub = newHub(a.metrics, log)
 	if cfg.Tokens == "" {
 		return a, nil

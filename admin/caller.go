@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 
 	"passerelle/admin/tokens"
 )
@@ -53,7 +52,7 @@ func (a *api) admit(r *http.Request, by *caller, need tokens.Role) error {
 	if len(header) > 1 || !strings.EqualFold(scheme, "Bearer") || !known {
 		return a.stranger(by, badToken("The token is not known. It may have been removed, or is not whole: it begins with pass_ and has 48 characters. `passerelle token add` makes another."))
 	}
-	if token.Expired(time.Now()) {
+	if token.Expired(a.now()) {
 		return a.stranger(by, badToken("The token is over. `passerelle token add` makes another."))
 	}
 	by.token = token

@@ -99,7 +99,7 @@ func (s *stream) run(r *http.Request) {
 		case <-beat.C:
 			s.out.WriteString(": still here\n\n")
 		case <-look.C:
-			if s.by.token.Expired(time.Now()) || !s.api.keeper.Has(s.by.token) {
+			if s.by.token.Expired(s.api.now()) || !s.api.keeper.Has(s.by.token) {
 				s.api.hub.stop(s.in, tokenGone)
 			}
 		case <-r.Context().Done():

@@ -7,9 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"passerelle/admin/tokens"
 	"passerelle/bridge"
@@ -192,24 +196,28 @@ func TestEventsThatWereMissed(t *testing.T) {
 
 // A stream lives as long as its token, and no longer.
 func TestStreamOfATokenThatGoes(t *testing.T) {
+	var ahead atomic.Int64 // of the server's clock
 	for name, end := range map[string]func(r *rig){
 		"removed": func(r *rig) {
 			if err := tokens.Remove(r.cfg.Tokens, "guest"); err != nil {
 				t.Error(err)
 			}
 		},
-		"expired": func(*rig) {}, // by itself
+		"expired": func(*rig) { ahead.Store(int64(2 * time.Hour)) },
+		"file gone": func(r *rig) {
+			if err := os.Remove(r.cfg.Tokens); err != nil {
+				t.Error(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			ahead.Store(0)
 			r := newRig(t, func(r *rig) {
 				r.make()
 				r.server.api.pace.look = 5 * time.Millisecond
+				r.server.api.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 			})
-			expires := time.Time{}
-			if name == "expired" {
-				expires = time.Now().Add(2 * time.Second)
-			}
-			f := r.openAs("", r.addToken("guest", tokens.Viewer, expires))
+			f := r.openAs("", r.addToken("guest", tokens.Viewer, time.Now().Add(time.Hour)))
 			f.expect("open", "")
 			end(r)
 			if e := f.expect("end", ""); e.data != `{"reason":"token"}` {
@@ -218,7 +226,9 @@ func TestStreamOfATokenThatGoes(t *testing.T) {
 			if _, more := f.next(); more {
 				t.Error("something comes after the end")
 			}
-			r.open("", tokens.Viewer).expect("open", "") // of another token
+			if name != "file gone" {
+				r.open("", tokens.Viewer).expect("open", "") // of another token
+			}
 		})
 	}
 }
@@ -348,14 +358,14 @@ func TestHeartbeat(t *testing.T) {
 
 // Calls whose end the node did not tell are forgotten some day.
 func TestHubIsBounded(t *testing.T) {
-	r := newRig(t, nil)
-	h := r.server.api.hub
-	for i := range maxKnown + 10 {
-		h.publish(bridge.Change{Kind: "began", Call: bridge.CallInfo{ID: fmt.Sprint(i), Room: "x"}})
+	h := newHub(newMetrics(prometheus.NewRegistry()), discard())
+	for i := range maxKnown - 1 {
+		h.rooms[fmt.Sprint(i)] = "x"
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.rooms) > maxKnown || len(h.kept) != maxKept {
+	for i := range 2 * maxKept {
+		h.publish(bridge.Change{Kind: "began", Call: bridge.CallInfo{ID: fmt.Sprint("new ", i), Room: "x"}})
+	}
+	if len(h.rooms) > 2*maxKept || len(h.kept) != maxKept {
 		t.Errorf("%d rooms, %d events are kept", len(h.rooms), len(h.kept))
 	}
 }

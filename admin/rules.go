@@ -3,7 +3,6 @@ package admin
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"passerelle/admin/tokens"
 	"passerelle/bridge/policy"
@@ -84,7 +83,7 @@ func (a *api) explain(_ http.ResponseWriter, r *http.Request, _ *caller) (any, e
 	if err := decode(r, &f, false); err != nil {
 		return nil, err
 	}
-	if err := complete(&f, time.Now()); err != nil {
+	if err := complete(&f, a.now()); err != nil {
 		return nil, err
 	}
 	return a.Rules.Set().Explain(f), nil

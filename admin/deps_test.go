@@ -1,0 +1,16 @@
+package admin
+
+import (
+	"passerelle/bridge"
+	"passerelle/bridge/journal"
+	"passerelle/bridge/policy"
+)
+
+// What a server is given in a program fits.
+var (
+	_ Node    = (*bridge.Node)(nil)
+	_ Rules   = (*policy.Keeper)(nil)
+	_ Records = (*journal.Store)(nil)
+
+	_ bridge.Journal = (*journal.Writer)(nil)
+)
