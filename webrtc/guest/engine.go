@@ -1,6 +1,8 @@
 package guest
 
 import (
+	"strings"
+
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
@@ -15,7 +17,7 @@ import (
 // dependencyURI is the dependency descriptor of AV1 (AV1 RTP specification, appendix A). It passes as it is.
 const dependencyURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
-// opusMime and the line of the mix: wide enough for speech, silent where nobody speaks (RFC 7587, section 6).
+// opusLine is the line of the mix: wide enough for speech, silent where nobody speaks (RFC 7587, section 6).
 const opusLine = "minptime=10;useinbandfec=1;usedtx=1"
 
 // newEngine says what guests may send and see. Retransmissions go in the stream itself (no RTX): what a tile shows changes its format, and a stream of
@@ -85,7 +87,7 @@ func mime(k bridge.VideoKind) string { return "video/" + string(k) }
 // format is what a negotiated codec is for the bridge; false: none that it knows.
 func format(c pion.RTPCodecParameters) (bridge.VideoCodec, bool) {
 	for _, k := range []bridge.VideoKind{bridge.VP8, bridge.VP9, bridge.H264, bridge.AV1} {
-		if equalFold(c.MimeType, mime(k)) {
+		if strings.EqualFold(c.MimeType, mime(k)) {
 			return bridge.VideoCodec{Kind: k, Fmtp: c.SDPFmtpLine}, true
 		}
 	}

@@ -2,7 +2,6 @@ package guest
 
 import (
 	"encoding/binary"
-	"strings"
 	"sync/atomic"
 
 	"github.com/pion/rtp"
@@ -15,6 +14,7 @@ import (
 // outlet is a track towards the page: the mix, or a tile. It sends each packet in the format that the packet has. It implements pion.TrackLocal.
 type outlet struct {
 	id    string
+	mid   string // of a tile
 	kind  pion.RTPCodecType
 	link  *downlink // notes what is sent, and when; nil: nobody wants to know
 	bound atomic.Pointer[binding]
@@ -141,5 +141,3 @@ func (b *binding) formats() []bridge.VideoCodec {
 	}
 	return list
 }
-
-func equalFold(a, b string) bool { return strings.EqualFold(a, b) }

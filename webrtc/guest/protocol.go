@@ -9,13 +9,13 @@ const Version = 1
 
 // Bounds of what a page may send. Whoever passes one is told which, and cut off where a person at a page cannot have done it.
 const (
-	maxMessage  = 64 << 10 // bytes of one message
-	maxSDP      = 48 << 10 // bytes of an offer
-	maxTracks   = 32       // media sections of an offer
-	maxTiles    = 25       // tiles of a layout
-	maxName     = 60       // characters of a name
-	maxHeight   = 4320     // pixels of a tile
-	maxMessages = 40       // messages a second, after a burst of twice as many
+	maxMessage  = 256 << 10 // bytes of one message
+	maxSDP      = 200 << 10 // bytes of an offer
+	maxTracks   = 32        // media sections of an offer
+	maxTiles    = 25        // tiles of a layout
+	maxName     = 60        // characters of a name
+	maxHeight   = 4320      // pixels of a tile
+	maxMessages = 40        // messages a second, after a burst of twice as many
 )
 
 // Use says what a media section of the page's offer is for.

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,6 +158,17 @@ func (v *voice) report(r *rtcp.ReceptionReport, now time.Time) {
 			v.count.RoundTrip = time.Duration(rtt) * time.Second >> 16
 		}
 	}
+}
+
+// reaches notes where packets go.
+func (v *voice) reaches(address string, port uint16) {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return
+	}
+	v.stats.Lock()
+	defer v.stats.Unlock()
+	v.count.Remote = netip.AddrPortFrom(a, port)
 }
 
 // Stats implements bridge.Audio.

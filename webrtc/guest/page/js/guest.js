@@ -1,0 +1,270 @@
+// The guest in the meeting: what the gateway says of it, and what the guest may do. Views read it and listen for its events.
+//
+// Events: "change" (something that is shown), "state" (detail: the new state), "tell" (detail: key of a text and its values), "afresh" (the gateway has
+// forgotten the layout), "over" (detail: { reason, text, retry }).
+
+import { Media, sends } from './media.js'
+import { choice, choose } from './session.js'
+import { Loudspeaker } from './sound.js'
+
+const remembered = 16 // of those who spoke
+
+export class Guest extends EventTarget {
+  state = 'new'
+  until = null
+  people = []
+  count = 0
+  speakers = []
+  recent = []
+  shown = new Map() // what each tile shows, by mid
+  sending = null
+  host = { muted: false, free: true } // what a host did to the microphone
+  handUp = false
+  recorded = false
+  line = 'new' // of media: new, up, weak, lost
+  away = false // the socket is lost
+  microphone = true
+  camera = true
+  screen = null // the track that is shared
+  loudspeaker = new Loudspeaker()
+  #talking = false // for as long as a key is held
+
+  constructor(signalling, welcome, devices) {
+    super()
+    Object.assign(this, { signalling, devices, terms: welcome.terms, maximum: welcome.maximum })
+    this.media = new Media(signalling, this.terms, this.maximum)
+    const chosen = choice()
+    this.microphone = (chosen.microphone ?? true) && sends(this.terms.audio)
+    this.camera = (chosen.camera ?? true) && sends(this.terms.video)
+    this.loudspeaker.volume = chosen.volume ?? 1
+    this.loudspeaker.use(devices.current('speaker'))
+    const on = (target, type, f) => target.addEventListener(type, e => f.call(this, e.detail))
+    for (const [type, f] of Object.entries({
+      welcome: this.#welcome, down: this.#down, state: this.#state, people: this.#people, speakers: this.#speakers, tiles: this.#tiles,
+      sending: this.#sending, microphone: this.#microphone, hand: this.#hand, notice: this.#notice, over: reason => this.#over({ reason, retry: true }),
+    })) on(signalling, type, f)
+    on(this.media, 'sound', track => this.loudspeaker.play(track).then(() => this.changed()))
+    on(this.media, 'line', line => { this.line = line; this.changed() })
+    on(devices, 'change', this.#devices)
+  }
+
+  changed() { this.dispatchEvent(new Event('change')) }
+
+  #tell(key, values) { this.dispatchEvent(new CustomEvent('tell', { detail: { key, values } })) }
+
+  // join asks for the room. The error's message is a code of docs/signalling.md, or "down".
+  async join(name, consent) {
+    await this.#put()
+    await this.media.offer({
+      patience: 45_000, // the room may take its time
+      send: o => this.signalling.send('join', { name, consent, muted: !this.microphone || !this.devices.tracks.audio, camera: this.#shows(), ...o }),
+    })
+    this.#say()
+  }
+
+  // resume goes on with a place in the room after the page was loaded anew.
+  async resume(state) {
+    this.#enter(state)
+    await this.#put()
+    await this.#afresh()
+  }
+
+  async #afresh() {
+    await this.media.offer({ fresh: true })
+    this.#say()
+    this.dispatchEvent(new Event('afresh'))
+  }
+
+  #shows() { return this.camera && this.devices.tracks.video !== null }
+
+  // put has the tracks sent that there are.
+  async #put() {
+    const { audio, video } = this.devices.tracks
+    if (audio) audio.enabled = this.microphone || this.#talking
+    if (sends(this.terms.audio)) await this.media.put('voice', audio)
+    if (sends(this.terms.video)) await this.media.put('camera', this.camera ? video : null)
+    if (sends(this.terms.content)) await this.media.put('screen', this.screen)
+  }
+
+  // say tells the gateway what is sent.
+  #say() {
+    if (sends(this.terms.video)) this.signalling.send('camera', this.media.picture('camera'))
+    if (sends(this.terms.content)) this.signalling.send('screen', this.media.picture('screen'))
+  }
+
+  async #devices() {
+    if (this.state === 'new' || this.state === 'ended') return this.changed()
+    await this.#put()
+    this.signalling.send('camera', this.media.picture('camera'))
+    if (!this.devices.tracks.audio && this.microphone && this.devices.problems.audio) this.#tell('told.microphone_gone')
+    this.changed()
+  }
+
+  // setMicrophone opens or closes the microphone. kept: as the guest chose, not for as long as a key is held.
+  async setMicrophone(on, kept = true) {
+    if (!sends(this.terms.audio) || on && !this.host.free) return
+    if (on && !this.devices.tracks.audio) await this.devices.open({ audio: true })
+    if (kept) choose({ microphone: this.microphone = on })
+    else this.#talking = on
+    await this.#put()
+    this.signalling.send('microphone', { on: on && this.devices.tracks.audio !== null })
+    if (on) this.host.muted = false
+    if (on && !this.devices.tracks.audio) {
+      this.microphone = false
+      this.#tell(`device.audio.${this.devices.problems.audio ?? 'failed'}`)
+    }
+    this.changed()
+  }
+
+  async setCamera(on) {
+    if (!sends(this.terms.video)) return
+    choose({ camera: this.camera = on })
+    if (on) await this.devices.open({ video: true })
+    else this.devices.close('video')
+    if (on && !this.devices.tracks.video) {
+      this.camera = false
+      this.#tell(`device.video.${this.devices.problems.video ?? 'failed'}`)
+    }
+    await this.#put()
+    this.signalling.send('camera', this.media.picture('camera'))
+    this.changed()
+  }
+
+  async setScreen(on) {
+    if (!sends(this.terms.content)) return
+    this.screen?.stop()
+    this.screen = null
+    if (on) {
+      try {
+        const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } }, audio: false })
+        this.screen = stream.getVideoTracks()[0]
+        this.screen.contentHint = 'detail'
+        const track = this.screen
+        track.addEventListener('ended', () => { if (this.screen === track) this.setScreen(false) })
+      } catch (e) {
+        if (e.name !== 'NotAllowedError') this.#tell('told.screen_failed')
+      }
+    }
+    await this.#put()
+    this.signalling.send('screen', this.media.picture('screen'))
+    this.changed()
+  }
+
+  setHand(up) {
+    if (this.signalling.send('hand', { up })) this.handUp = up
+    this.changed()
+  }
+
+  setVolume(volume) {
+    choose({ volume })
+    this.loudspeaker.volume = volume
+  }
+
+  async setSpeaker(device) {
+    await this.devices.use('speaker', device)
+    await this.loudspeaker.use(device)
+  }
+
+  leave() {
+    this.signalling.close()
+    this.#over({ reason: 'hung_up', retry: true })
+  }
+
+  // close lets go of everything, without a word to the gateway.
+  close() {
+    this.state = 'ended'
+    this.media.close()
+    this.loudspeaker.close()
+    this.screen?.stop()
+    this.devices.closeAll()
+  }
+
+  #enter(state) {
+    if (state === this.state) return
+    this.state = state
+    this.dispatchEvent(new CustomEvent('state', { detail: state }))
+  }
+
+  #over(end) {
+    if (this.state === 'ended') return
+    this.close()
+    this.dispatchEvent(new CustomEvent('over', { detail: end }))
+  }
+
+  #down() {
+    this.away = true
+    this.changed()
+  }
+
+  // welcome comes with each new socket: the first was heard before this guest was made.
+  async #welcome(m) {
+    this.away = false
+    this.changed()
+    if (m.state === 'new' && this.state === 'new') return
+    if (m.state === 'new') return this.#over({ reason: 'session_unknown', retry: true })
+    this.#enter(m.state)
+    try {
+      if (this.media.connection.currentRemoteDescription) await this.media.repair()
+      else await this.#afresh()
+    } catch { /* the line's own state follows */ }
+    this.#say()
+    this.dispatchEvent(new Event('afresh'))
+  }
+
+  #state({ state, reason, text, retry, until }) {
+    this.until = until ?? null
+    if (state === 'ended') return this.#over({ reason, text, retry })
+    this.#enter(state)
+    this.changed()
+  }
+
+  #people({ count, people = [] }) {
+    this.count = count
+    const hands = new Set(this.people.filter(p => p.hand).map(p => p.seat))
+    for (const p of people) if (p.hand && !hands.has(p.seat)) this.#tell('told.hand', { name: p.name })
+    this.people = people
+    this.recent = this.recent.filter(seat => people.some(p => p.seat === seat))
+    this.changed()
+  }
+
+  #speakers({ seats }) {
+    this.speakers = seats ?? []
+    this.recent = [...this.speakers, ...this.recent.filter(s => !this.speakers.includes(s))].slice(0, remembered)
+    this.changed()
+  }
+
+  #tiles({ tiles }) {
+    this.shown = new Map((tiles ?? []).map(tile => [tile.mid, tile]))
+    this.changed()
+  }
+
+  #sending(sending) {
+    this.sending = sending
+    this.media.want(sending)
+    this.changed()
+  }
+
+  // microphone: a host may close it, but only the guest opens it.
+  #microphone({ on, by, free }) {
+    const was = this.host
+    this.host = { muted: !on && by === 'host', free }
+    if (this.host.muted && !was.muted) {
+      this.microphone = this.#talking = false
+      if (this.devices.tracks.audio) this.devices.tracks.audio.enabled = false
+      this.#tell('told.muted_by_host')
+    } else if (free && !was.free) this.#tell('told.may_speak')
+    this.changed()
+  }
+
+  #hand({ up, by }) {
+    if (this.handUp && !up && by === 'host') this.#tell('told.hand_lowered')
+    this.handUp = up
+    this.changed()
+  }
+
+  #notice({ name }) {
+    if (name === 'recording' || name === 'recording_over') this.recorded = name === 'recording'
+    this.#tell(`notice.${name}`)
+    this.changed()
+  }
+}

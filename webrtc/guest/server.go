@@ -1,0 +1,338 @@
+package guest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/interceptor"
+	pion "github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
+
+	"passerelle/bridge"
+	"passerelle/bridge/links"
+	"passerelle/configs"
+	"passerelle/internal/egress"
+	"passerelle/webrtc"
+)
+
+// Links are the links by which guests come. Implemented by links.Keeper.
+type Links interface {
+	// Check reads a token and says which link it is; the error is one of package links, or of the database.
+	Check(ctx context.Context, token string) (links.Link, error)
+	// Use counts one use.
+	Use(ctx context.Context, l links.Link) error
+	// Revoked lists the ids of links that were taken back.
+	Revoked(ctx context.Context) ([]string, error)
+}
+
+// Deps is what a Server works with.
+type Deps struct {
+	Guard    *egress.Guard
+	Links    Links
+	Policy   bridge.Policy // asked what to tell a guest before they join
+	Handler  func(ctx context.Context, leg *Leg)
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer // nil: none
+	Language string                // of pages whose browser speaks none of ours
+}
+
+// Server lets guests in. Its methods may be called from any goroutine.
+type Server struct {
+	cfg      configs.Guests
+	guard    *egress.Guard
+	links    Links
+	policy   bridge.Policy
+	take     func(ctx context.Context, leg *Leg)
+	log      *slog.Logger
+	language string
+	metrics  *metrics
+	networks []netip.Prefix // where guests may be
+	proxies  []netip.Prefix
+	gate     *gate
+	engine   *pion.MediaEngine
+	chain    *interceptor.Registry
+	tls      *tls.Config // nil: none
+	upTime   time.Duration
+
+	port  *webrtc.Port // opened by Run
+	addr  netip.AddrPort
+	ready chan struct{}
+	calls context.Context // of every leg
+
+	mu        sync.Mutex
+	sessions  map[string]*session
+	resources map[string]*resource
+	strangers map[*socket]struct{} // sockets that have said no hello
+	draining  bool                 // nobody new
+	ending    bool                 // nobody at all
+	running   sync.WaitGroup
+}
+
+// Bounds of the listener.
+const (
+	maxConnections = 4096 // besides four for each guest
+	closeTime      = 2 * time.Second
+	watchTime      = time.Second // between two looks at what was taken back
+)
+
+// New checks the configuration and makes a Server. Nothing is opened before Run.
+func New(cfg configs.Guests, d Deps) (*Server, error) {
+	networks, err := egress.ParseNetworks(cfg.Networks)
+	if err != nil {
+		return nil, fmt.Errorf("guests.networks: %w", err)
+	}
+	proxies, err := egress.ParseNetworks(cfg.Proxies)
+	if err != nil {
+		return nil, fmt.Errorf("guests.proxies: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, guard: d.Guard, links: d.Links, policy: d.Policy, take: d.Handler, log: d.Log, language: d.Language, networks: networks,
+		proxies: proxies, gate: newGate(cfg.Rate), upTime: upTime, ready: make(chan struct{}), sessions: map[string]*session{}, resources: map[string]*resource{},
+		strangers: map[*socket]struct{}{},
+	}
+	if s.metrics, err = newMetrics(d.Metrics); err != nil {
+		return nil, err
+	}
+	if s.engine, err = newEngine(); err != nil {
+		return nil, err
+	}
+	if s.chain, err = newChain(); err != nil {
+		return nil, err
+	}
+	if cfg.CertFile != "" {
+		c, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("guests.cert_file: %w", err)
+		}
+		s.tls = &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}} // a WebSocket needs 1.1
+	}
+	return s, nil
+}
+
+// Run listens until ctx ends, ends the guests that are left, and returns when nothing of them is. An empty guests.listen means that there is nothing to do.
+func (s *Server) Run(ctx context.Context) error {
+	if s.cfg.Listen == "" {
+		<-ctx.Done()
+		return nil
+	}
+	var advertise []netip.Addr
+	for _, a := range s.cfg.Advertise {
+		parsed, err := netip.ParseAddr(a)
+		if err != nil {
+			return fmt.Errorf("guests.advertise: %w", err)
+		}
+		advertise = append(advertise, parsed)
+	}
+	port, err := webrtc.OpenShared(ctx, s.guard, webrtc.Shared{
+		UDP: s.cfg.UDPListen, TCP: s.cfg.TCPListen, Advertise: advertise, Connections: 4 * s.cfg.Max,
+	}, s.log)
+	if err != nil {
+		return fmt.Errorf("guests.udp_listen, guests.tcp_listen: %w", err)
+	}
+	l, err := s.guard.ListenTCP(ctx, s.cfg.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("guests.listen: %w", err), port.Close())
+	}
+	s.port, s.addr = port, l.Addr().(*net.TCPAddr).AddrPort()
+	var endCalls context.CancelCauseFunc
+	s.calls, endCalls = context.WithCancelCause(context.WithoutCancel(ctx))
+	close(s.ready)
+	s.log.Info("guests are let in", "addr", s.addr, "media", port.Addr(), "tcp", s.cfg.TCPListen != "")
+
+	err = s.serve(ctx, l)
+	s.close()
+	endCalls(bridge.ErrDraining)
+	s.running.Wait()
+	return errors.Join(err, port.Close())
+}
+
+// serve answers requests until ctx ends.
+func (s *Server) serve(ctx context.Context, l net.Listener) error {
+	each := sessionsEach * max(s.cfg.MaxPerAddress, 1)
+	if s.cfg.MaxPerAddress == 0 {
+		each = maxConnections
+	}
+	l = &door{Listener: netutil.LimitListener(l, maxConnections+4*s.cfg.Max), server: s, most: each, open: map[netip.Addr]int{}}
+	if s.tls != nil {
+		l = tls.NewListener(l, s.tls)
+	}
+	server := &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what clients do wrong
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	tick := time.NewTicker(watchTime)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-served:
+			return fmt.Errorf("guests.listen: %w", err)
+		case <-tick.C:
+			s.watchLinks(ctx)
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer stop()
+	if err := server.Shutdown(limited); err != nil {
+		_ = server.Close() // only tells what Shutdown told
+	}
+	<-served
+	return nil
+}
+
+// close ends all that is left: sessions, and with them legs and sockets.
+func (s *Server) close() {
+	s.mu.Lock()
+	s.draining, s.ending = true, true
+	var left []*session
+	for _, n := range s.sessions {
+		left = append(left, n)
+	}
+	for sock := range s.strangers {
+		sock.end(closing(bridge.ErrDraining))
+	}
+	resources := s.resources
+	s.mu.Unlock()
+	for _, n := range left {
+		n.end(bridge.ErrDraining)
+	}
+	for _, r := range resources {
+		r.leg.End(bridge.ErrDraining)
+	}
+}
+
+// stranger counts a socket that has said no hello: it is closed when the server ends. The others are their sessions' to close. The socket's own goroutine
+// calls stop when it is over.
+func (s *Server) stranger(sock *socket) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.strangers[sock] = struct{}{}
+	if s.ending {
+		sock.end(closing(bridge.ErrDraining))
+	}
+	return func() { s.known(sock) }
+}
+
+// known notes that a socket is no stranger any more.
+func (s *Server) known(sock *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.strangers, sock)
+}
+
+// Ready is closed when guests can come.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addr is the address of the page. It is valid after Ready.
+func (s *Server) Addr() netip.AddrPort { return s.addr }
+
+// MediaAddr is the address of guests' media. It is valid after Ready.
+func (s *Server) MediaAddr() netip.AddrPort { return s.port.Addr() }
+
+// Drain lets nobody in any more. Guests who are there stay.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+}
+
+// Legs counts the guests in calls.
+func (s *Server) Legs() int {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	return s.gate.all
+}
+
+// start runs a leg and hands it to the bridge. ends is told when the leg is over.
+func (s *Server) start(l *Leg, n *session) {
+	s.running.Go(func() {
+		l.run()
+		s.leave(l.caller.Source)
+		if n != nil {
+			s.forget(n)
+		}
+	})
+	s.running.Go(func() {
+		s.take(s.calls, l)
+		l.End(nil)
+	})
+}
+
+// watchLinks ends whoever came by a link that was taken back or is over, and forgets pages that were left lying.
+func (s *Server) watchLinks(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, databaseTime)
+	defer stop()
+	ids, err := s.links.Revoked(ctx)
+	if err != nil {
+		s.log.Warn("guest: cannot tell which links were taken back", "error", err)
+	}
+	revoked := map[string]bool{}
+	for _, id := range ids {
+		revoked[id] = true
+	}
+	s.mu.Lock()
+	var sessions []*session
+	for _, n := range s.sessions {
+		sessions = append(sessions, n)
+	}
+	var resources []*resource
+	for _, r := range s.resources {
+		resources = append(resources, r)
+	}
+	s.mu.Unlock()
+	for _, n := range sessions {
+		if reason := s.stale(n.link, revoked); reason != nil {
+			n.end(reason)
+		} else if n.idle() {
+			n.end(errSession)
+		}
+	}
+	for _, r := range resources {
+		if reason := s.stale(r.leg.link, revoked); reason != nil {
+			r.leg.End(reason)
+		}
+	}
+}
+
+// stale says why a link that was good is so no more; nil: it is.
+func (s *Server) stale(l links.Link, revoked map[string]bool) error {
+	switch {
+	case revoked[l.ID]:
+		return bridge.ErrLinkRevoked
+	case !now().Before(l.Until):
+		return bridge.ErrLinkExpired
+	}
+	return nil
+}
+
+// idle tells whether a session has been waiting for too long for somebody to join.
+func (n *session) idle() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leg == nil && now().Sub(n.began) > idleTime
+}
+
+// unavailable is the error of a database that does not answer, unless the error is about the link.
+func unavailable(err error) error {
+	for _, e := range [...]error{links.ErrWrong, links.ErrEarly, links.ErrExpired, links.ErrRevoked, links.ErrUsedUp} {
+		if errors.Is(err, e) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", bridge.ErrUnavailable, err)
+}
+
+func now() time.Time { return time.Now() }
