@@ -17,6 +17,9 @@ func Parse(name string, data []byte) (*Set, error) {
 	p.read(data)
 	if len(p.problems) == 0 {
 		p.set.prepare()
+		p.globs()
+	}
+	if len(p.problems) == 0 {
 		p.shadows()
 	}
 	if err := p.err(); err != nil {
@@ -24,6 +27,15 @@ func Parse(name string, data []byte) (*Set, error) {
 	}
 	p.set.warnings = p.warnings
 	return p.set, nil
+}
+
+// globs bounds the patterns for which there is no index.
+func (p *parser) globs() {
+	for k, x := range p.set.finder.texts {
+		if x != nil && len(x.globs) > maxGlobs {
+			p.refuse(&yaml.Node{Line: 1, Column: 1}, "%s: %d patterns with a star elsewhere than at one end: expected at most %d", key(k), len(x.globs), maxGlobs)
+		}
+	}
 }
 
 // parser builds a set.
@@ -162,6 +174,10 @@ func (p *parser) rooms(n *yaml.Node) {
 			}
 		}
 		taken.add(len(p.set.rooms), []pattern{c.room})
+		if len(taken.globs) > maxGlobs {
+			p.refuse(n, "expected at most %d rooms with a star elsewhere than at one end", maxGlobs)
+			return
+		}
 		p.set.rooms = append(p.set.rooms, c)
 		p.classes[class] = true
 	}

@@ -56,10 +56,11 @@ type quick struct {
 // Bounds of a file of rules.
 const (
 	maxFile  = 8 << 20 // bytes
-	maxRules = 50_000
+	maxRules = 20_000
 	maxName  = 64 // characters of a rule's name
 	maxText  = 200
 	maxList  = 10_000 // entries of one list
+	maxGlobs = 1000   // different patterns of one condition with wildcards that have no index
 	maxZones = 32
 )
 

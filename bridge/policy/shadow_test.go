@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -107,5 +108,32 @@ func TestShadowsHold(t *testing.T) {
 	}
 	if found < 25 {
 		t.Fatalf("only %d sets with a shadow", found)
+	}
+}
+
+// TestHugeFiles: what cannot be looked at quickly is refused, or is said not to have been looked at.
+func TestHugeFiles(t *testing.T) {
+	file := func(n int, rule func(i int) string) (*Set, error) {
+		var b strings.Builder
+		b.WriteString(head)
+		for i := range n {
+			fmt.Fprintf(&b, "  - {name: r%d, when: {%s}, refuse: x}\n", i, rule(i))
+		}
+		return Parse("r", []byte(b.String()))
+	}
+	s, err := file(2100, func(i int) string { return fmt.Sprintf("in_room: {at_least: %d, below: %d}", i+1, i+3) })
+	if err != nil || !strings.Contains(strings.Join(s.Warnings(), "\n"), "too many rules are alike") {
+		t.Errorf("%v", err)
+	}
+	_, err = file(maxGlobs+1, func(i int) string { return fmt.Sprintf("caller: \"*%d*\"", i+100_000) })
+	if err == nil || !strings.Contains(err.Error(), "r:1:1: caller: 1001 patterns with a star elsewhere") {
+		t.Errorf("%v", err)
+	}
+	if _, err = file(maxRules+1, func(i int) string { return fmt.Sprintf("caller: +%d", i+100_000) }); err == nil || !strings.Contains(err.Error(), "20001 rules") {
+		t.Errorf("%v", err)
+	}
+	_, err = Parse("r", []byte(head+"  - {name: a, when: {caller: ["+strings.Repeat("x, ", maxList)+"x]}, refuse: x}\n"))
+	if err == nil || !strings.Contains(err.Error(), "10001 entries") {
+		t.Errorf("%v", err)
 	}
 }
