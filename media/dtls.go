@@ -222,11 +222,11 @@ func (d *dtlsSocket) WriteTo(b []byte, _ net.Addr) (int, error) {
 	if !usable(to) {
 		return len(b), nil
 	}
-	return len(b), transmit(d.a.stream.rtp, b, to)
+	return len(b), d.a.stream.rtp.send(b, to)
 }
 
 func (d *dtlsSocket) Close() error                      { return d.in.Close() }
-func (d *dtlsSocket) LocalAddr() net.Addr               { return d.a.stream.rtp.LocalAddr() }
+func (d *dtlsSocket) LocalAddr() net.Addr               { return net.UDPAddrFromAddrPort(d.a.stream.local) }
 func (d *dtlsSocket) SetDeadline(t time.Time) error     { return d.in.SetReadDeadline(t) }
 func (d *dtlsSocket) SetReadDeadline(t time.Time) error { return d.in.SetReadDeadline(t) }
 func (d *dtlsSocket) SetWriteDeadline(time.Time) error  { return nil }

@@ -3,7 +3,7 @@
 // The way in is: socket → source → SRTP → RTCP aside, telephone-events aside → order → Sink. The way out is: WriteFrame → packet time → RTP
 // header → SRTP → socket. Nothing is decoded here.
 //
-// A Stream has two goroutines, one for each of its sockets. The RTP socket's owns all that comes in, the RTCP socket's also sends the reports.
+// A Stream has no goroutine of its own. A few readers, one for each processor, read the sockets of all streams.
 package media
 
 import (

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -27,12 +28,14 @@ type Ports struct {
 	guard    *egress.Guard
 	min, max int
 	cert     *certificate
+	readers  []*reader     // one for each processor
 	every    time.Duration // mean time between two RTCP reports
 
-	mu    sync.Mutex
-	next  int
-	taken map[int]bool
-	open  int
+	mu     sync.Mutex
+	next   int
+	taken  map[int]bool
+	open   int
+	opened int // so far
 }
 
 // NewPorts makes streams with ports from min to max, both included. Both 0: ports that the system chooses.
@@ -47,6 +50,9 @@ func NewPorts(guard *egress.Guard, minPort, maxPort int) (*Ports, error) {
 	}
 	p := &Ports{guard: guard, min: first, max: maxPort, cert: cert, every: reportEvery, taken: map[int]bool{}}
 	p.next = first
+	for range runtime.GOMAXPROCS(0) {
+		p.readers = append(p.readers, new(reader))
+	}
 	if n := p.pairs(); n > 0 {
 		p.next = first + 2*rand.IntN(n)
 	}
@@ -69,10 +75,18 @@ func (p *Ports) Open(ctx context.Context, bind netip.Addr) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	port := rtp.LocalAddr().(*net.UDPAddr).Port
 	p.mu.Lock()
 	p.open++
+	r := p.readers[p.opened%len(p.readers)]
+	p.opened++
 	p.mu.Unlock()
-	return newStream(p, rtp, rtcp), nil
+	s, err := newStream(p, r, rtp, rtcp)
+	if err != nil {
+		p.closed(port)
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	return s, nil
 }
 
 // listenPair tries each free pair once. Ports that another program holds are passed over.

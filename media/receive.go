@@ -1,17 +1,14 @@
 package media
 
 import (
-	"errors"
-	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
 	"passerelle/internal/egress"
 )
 
-// receiver is the way in. The read goroutine alone changes it, but for what Set resets; others read it under mu.
+// receiver is the way in. Only who holds the RTP socket's reading changes it, but for what Set resets; others read it under mu.
 type receiver struct {
 	mu     sync.Mutex
 	latch  latch
@@ -21,38 +18,19 @@ type receiver struct {
 	rate   bucket
 	stats  Stats
 
-	due   [2*orderPackets + 1]*packet // scratch of the read goroutine, as is frame
-	frame Frame
+	due    [2*orderPackets + 1]*packet // scratch, as is frame
+	frame  Frame
+	waking *time.Timer // calls expire while packets wait for a missing one
+	awake  bool        // it is set
 }
 
-// readRTP reads the RTP socket until it is closed. It wakes up by itself only while packets wait for a missing one.
-func (s *Stream) readRTP() {
-	p := packets.Get().(*packet)
-	var waiting bool
-	for {
-		n, from, err := s.rtp.ReadFromUDPAddrPort(p.buf[:])
-		now := time.Now()
-		switch {
-		case err == nil:
-			p = s.receive(p, n, unmap(from), now)
-		case errors.Is(err, net.ErrClosed):
-			packets.Put(p)
-			return
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.expire(now)
-		default: // the kernel is out of memory, or reports what the network said about an earlier packet
-			if !s.sleep(10 * time.Millisecond) {
-				packets.Put(p)
-				return
-			}
-		}
-		deadline, held := s.in.order.deadline()
-		if held {
-			s.rtp.SetReadDeadline(deadline)
-		} else if waiting {
-			s.rtp.SetReadDeadline(time.Time{})
-		}
-		waiting = held
+// over tells whether the stream is closed.
+func (s *Stream) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -68,7 +46,7 @@ func (s *Stream) sleep(d time.Duration) bool {
 	}
 }
 
-// receive handles one datagram of the RTP socket and returns a packet to read the next into.
+// receive is the RTP socket's handler.
 func (s *Stream) receive(p *packet, n int, from netip.AddrPort, now time.Time) *packet {
 	t := s.terms.Load()
 	if t == nil {
@@ -108,7 +86,17 @@ func (s *Stream) receiveRTP(t *terms, p *packet, n int, from netip.AddrPort, now
 	if kept {
 		p = nil
 	}
+	s.wait(now)
 	return s.deliver(t, due, p)
+}
+
+// wait has expire called when the packets that wait have waited long enough.
+func (s *Stream) wait(now time.Time) {
+	deadline, held := s.in.order.deadline()
+	if held && !s.in.awake {
+		s.in.waking.Reset(deadline.Sub(now))
+	}
+	s.in.awake = held
 }
 
 // judge finds out what a packet is worth. in.mu is held. kept: the packet is in due, or waits.
@@ -207,14 +195,19 @@ func (s *Stream) learnt(t *terms, from netip.AddrPort) {
 }
 
 // expire delivers what has waited too long for a missing packet.
-func (s *Stream) expire(now time.Time) {
-	t := s.terms.Load()
+func (s *Stream) expire() {
+	s.rtp.reading.Lock()
+	defer s.rtp.reading.Unlock()
+	t, now := s.terms.Load(), time.Now()
+	if t == nil || s.over() {
+		return
+	}
 	s.in.mu.Lock()
 	due := s.in.order.expire(now, s.in.due[:0])
 	s.in.mu.Unlock()
-	if p := s.deliver(t, due, nil); p != nil {
-		packets.Put(p)
-	}
+	s.in.awake = false
+	s.wait(now)
+	packets.Put(s.deliver(t, due, nil))
 }
 
 // deliver hands packets to the sink and returns one that is free: the given one, or one of those.

@@ -1,10 +1,7 @@
 package media
 
 import (
-	"errors"
-	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -27,6 +24,8 @@ type reports struct {
 	cname  string
 	random func() float64
 	rate   bucket
+	due    *time.Timer // calls reportAgain
+	over   bool
 
 	lastSR   uint32 // middle of the NTP time of the far end's last sender report
 	lastSRAt time.Time
@@ -37,33 +36,32 @@ type reports struct {
 	roundTrip time.Duration
 }
 
-// readRTCP reads the RTCP socket until it is closed, and sends the reports in between.
-func (s *Stream) readRTCP() {
-	var buf [maxPacket]byte
-	next := time.Now().Add(s.interval() / 2)
-	for {
-		s.rtcp.SetReadDeadline(next)
-		n, from, err := s.rtcp.ReadFromUDPAddrPort(buf[:])
-		now := time.Now()
-		switch {
-		case err == nil:
-			if t := s.terms.Load(); t != nil && classify(buf[:n]) == classRTCP {
-				s.receiveRTCP(t, buf[:n], unmap(from), now)
-			} else {
-				s.in.count(&s.in.stats.Invalid)
-			}
-		case errors.Is(err, net.ErrClosed):
-			return
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			if !s.sleep(10 * time.Millisecond) {
-				return
-			}
-		}
-		if !now.Before(next) {
-			s.report(now, false)
-			next = now.Add(s.interval())
-		}
+// receiveReport is the RTCP socket's handler.
+func (s *Stream) receiveReport(p *packet, n int, from netip.AddrPort, now time.Time) *packet {
+	if t := s.terms.Load(); t != nil && classify(p.buf[:n]) == classRTCP {
+		s.receiveRTCP(t, p.buf[:n], from, now)
+	} else {
+		s.in.count(&s.in.stats.Invalid)
 	}
+	return p
+}
+
+// reportAgain is called when a report is due.
+func (s *Stream) reportAgain() {
+	s.report(time.Now(), false)
+	s.reports.mu.Lock()
+	defer s.reports.mu.Unlock()
+	if !s.reports.over {
+		s.reports.due.Reset(s.interval())
+	}
+}
+
+// stop has no more reports sent.
+func (r *reports) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	r.due.Stop()
 }
 
 // interval is the time to the next report, spread so that streams do not report together (RFC 3550, section 6.3.1).
@@ -244,7 +242,7 @@ func (s *Stream) sendRTCP(t *terms, list rtcp.CompoundPacket) {
 	if t.RTCPMux {
 		c = s.rtp
 	}
-	_ = transmit(c, b, s.reports.to)
+	_ = c.send(b, s.reports.to)
 }
 
 // ntp is a time in the format of RFC 3550, section 4: seconds since 1900, with 32 bits of fraction.

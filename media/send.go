@@ -3,7 +3,6 @@ package media
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -162,11 +161,5 @@ func (s *Stream) emit(t *terms, pt uint8, marker bool, timestamp uint32, n int) 
 	o.packets++
 	o.octets += uint64(n)
 	o.bytes += uint64(len(b))
-	return transmit(s.rtp, b, o.to)
-}
-
-// transmit is the one place where media packets leave. The address was permitted when it was set or learnt.
-func transmit(c *net.UDPConn, b []byte, to netip.AddrPort) error {
-	_, err := c.WriteToUDPAddrPort(b, to)
-	return err
+	return s.rtp.send(b, o.to) // the address was permitted when it was set or learnt
 }

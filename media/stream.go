@@ -20,7 +20,8 @@ import (
 // from a sink or a digit's callback.
 type Stream struct {
 	ports     *Ports
-	rtp, rtcp *net.UDPConn
+	reader    *reader
+	rtp, rtcp *socket
 	local     netip.AddrPort
 	opened    time.Time
 
@@ -38,15 +39,14 @@ type Stream struct {
 	dtls    *association
 	failure atomic.Pointer[error]
 
-	done    chan struct{}
-	readers sync.WaitGroup
+	done chan struct{}
 }
 
-// newStream starts reading.
-func newStream(ports *Ports, rtp, rtcp *net.UDPConn) *Stream {
+// newStream starts reading. It takes the sockets, and closes them if it cannot.
+func newStream(ports *Ports, r *reader, rtp, rtcp *net.UDPConn) (_ *Stream, err error) {
 	var seed [24]byte
 	rand.Read(seed[:]) // never fails
-	s := &Stream{ports: ports, rtp: rtp, rtcp: rtcp, opened: time.Now(), done: make(chan struct{})}
+	s := &Stream{ports: ports, reader: r, opened: time.Now(), done: make(chan struct{})}
 	s.local = unmap(rtp.LocalAddr().(*net.UDPAddr).AddrPort())
 	s.out.ssrc = binary.BigEndian.Uint32(seed[:])
 	s.out.timestamp = binary.BigEndian.Uint32(seed[4:])
@@ -54,9 +54,22 @@ func newStream(ports *Ports, rtp, rtcp *net.UDPConn) *Stream {
 	s.out.typing = make(chan struct{}, 1)
 	s.reports.cname = base64.RawStdEncoding.EncodeToString(seed[12:]) // RFC 7022, section 4.2: 96 random bits, nothing about the host
 	s.reports.random = mrand.Float64
-	s.readers.Go(s.readRTP)
-	s.readers.Go(s.readRTCP)
-	return s
+	s.in.waking = time.AfterFunc(time.Hour, s.expire)
+	if s.rtp, err = newSocket(rtp, s.receive); err != nil {
+		rtcp.Close()
+		return nil, err
+	}
+	if s.rtcp, err = newSocket(rtcp, s.receiveReport); err != nil {
+		s.rtp.close()
+		return nil, err
+	}
+	if err = r.add(s.rtp, s.rtcp); err != nil {
+		return nil, err
+	}
+	s.reports.mu.Lock()
+	defer s.reports.mu.Unlock()
+	s.reports.due = time.AfterFunc(s.interval()/2, s.reportAgain)
+	return s, nil
 }
 
 // LocalAddr is the RTP socket's address. RTCP is on the next port.
@@ -261,9 +274,9 @@ func (s *Stream) Close() error {
 	if s.dtls != nil {
 		s.dtls.stop()
 	}
-	s.rtp.Close()
-	s.rtcp.Close()
-	s.readers.Wait()
+	s.in.waking.Stop()
+	s.reports.stop()
+	s.reader.remove(s.rtp, s.rtcp)
 	s.ports.closed(int(s.local.Port()))
 	return nil
 }
