@@ -86,7 +86,9 @@ func addToken(path, name string, role tokens.Role, expires string, out io.Writer
 
 func listTokens(path string, out io.Writer) error {
 	list, err := tokens.Read(path)
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s is not there yet: passerelle token add makes it", path)
+	} else if err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -21,6 +21,9 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := command("list"); err == nil || !strings.Contains(err.Error(), "token add") {
+		t.Errorf("before there is a file: %v", err)
+	}
 	secret, err := command("add", "console", "--role", "operator", "--expires", "90d")
 	if err != nil {
 		t.Fatal(err)
