@@ -42,6 +42,7 @@ export class Devices extends EventTarget {
   async open(wants) {
     if (!navigator.mediaDevices) return
     this.asked = true
+    choose({ asked: true })
     const kinds = ['audio', 'video'].filter(kind => wants[kind] && !this.tracks[kind])
     if (kinds.length === 2) {
       try {

@@ -2,7 +2,7 @@
 
 import { Devices } from './devices.js'
 import { Guest } from './guest.js'
-import { choose, exchange, forget, hasLink, Problem, takeLink, token } from './session.js'
+import { choice, choose, exchange, forget, hasLink, Problem, takeLink, token } from './session.js'
 import { Signalling } from './signalling.js'
 import { load, t } from './text.js'
 import { toast } from './toast.js'
@@ -90,7 +90,7 @@ async function run(signalling, welcome) {
     }))
     return
   }
-  await devices.open({ audio: guest.microphone, video: guest.camera })
+  if (choice().asked) await devices.open({ audio: guest.microphone, video: guest.camera })
   await guest.resume(welcome.state)
 }
 
