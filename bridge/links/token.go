@@ -98,3 +98,6 @@ func Short(token string) string {
 	}
 	return "…" + token[len(token)-6:]
 }
+
+// URL is a link as people get it. The token is in the fragment, which browsers send to nobody.
+func URL(base, token string) string { return strings.TrimRight(base, "/") + "/#" + token }

@@ -25,6 +25,7 @@ import (
 	"passerelle/media"
 	"passerelle/sip"
 	"passerelle/transcode/mix"
+	"passerelle/webrtc/guest"
 	"passerelle/webrtc/livekit"
 )
 
@@ -39,6 +40,7 @@ type gateway struct {
 	service *service.Client // nil: none is asked
 	node    *bridge.Node
 	sip     *sip.Server
+	guests  *guest.Server // nil: none are let in
 	admin   *admin.Server
 
 	calls    context.Context // of every call
@@ -95,6 +97,9 @@ func newGateway(cfg configs.Config, log *slog.Logger) (g *gateway, err error) {
 		Guard: guard, Ports: ports, Log: log, Metrics: registry, Calls: cfg.Calls, Media: cfg.Media,
 		Handler: func(_ context.Context, leg *sip.Leg) { g.node.Take(g.calls, leg) },
 	}); err != nil {
+		return nil, err
+	}
+	if err := g.openGuests(guard, registry); err != nil {
 		return nil, err
 	}
 	observe(registry, guard, ports, g.clock)
@@ -161,7 +166,7 @@ func (g *gateway) ready() error {
 	default:
 		listening = errors.New("SIP does not listen yet")
 	}
-	return errors.Join(g.node.Ready(), listening, g.sfu.Ready(ctx))
+	return errors.Join(g.node.Ready(), listening, g.guestsReady(), g.sfu.Ready(ctx))
 }
 
 // run takes calls until drain ends. Then it takes no more, and running calls may go on for calls.drain_timeout, or until stop ends. It returns
@@ -178,6 +183,7 @@ func (g *gateway) run(drain, stop context.Context) error {
 	group.Go(func() error { return g.rules.Run(parts) })
 	group.Go(func() error { _ = g.clock.Run(parts); return nil }) // it ends with its context, and only then
 	group.Go(func() error { return g.sip.Run(parts) })
+	group.Go(func() error { return g.runGuests(parts) })
 	group.Go(func() error { return g.admin.Run(parts) })
 
 	select {
@@ -207,6 +213,9 @@ func (g *gateway) close() (err error) {
 func (g *gateway) drain(stop context.Context) {
 	g.log.Info("shutting down: no more calls are taken", "running", g.node.Running(), "within", g.cfg.Calls.DrainTimeout)
 	g.sip.Drain()
+	if g.guests != nil {
+		g.guests.Drain()
+	}
 	limited, cancel := context.WithTimeout(stop, g.cfg.Calls.DrainTimeout)
 	defer cancel()
 	if g.node.Drain(limited) == nil {

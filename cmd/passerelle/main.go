@@ -28,6 +28,7 @@ func commands() []command {
 		{"check", "say whether a configuration can be used, and what is wrong with it", check},
 		{"explain", "what the rules say about a call, and why", explain},
 		{"token", "say who may use the admin API", token},
+		{"link", "make, list and take back the links that guests come by", link},
 		{"version", "print the version", printVersion},
 	}
 }
