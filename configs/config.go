@@ -177,7 +177,7 @@ type Digest struct {
 
 // Rules say which calls may be, and what they may do.
 type Rules struct {
-	File    string  `koanf:"file"`    // YAML; empty: the built-in rule, which takes every call that a trunk lets in
+	File    string  `koanf:"file"`    // YAML; empty: the built-in rules, which take every guest by link and every call that a trunk lets in
 	Running string  `koanf:"running"` // what becomes of running calls when the rules change: end, narrow, keep
 	Service Service `koanf:"service"`
 }
