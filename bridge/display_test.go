@@ -5,8 +5,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"passerelle/bridge/policy"
 )
 
 // shown is a leg that has a page instead of an ear for prompts.
@@ -33,8 +31,7 @@ func TestDisplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var page *shown
 		b := startLeg(t, &fakeSFU{}, fakeDirectory{}, func(o *Options, l *fakeLeg) Leg {
-			l.caller.Link, l.caller.Room = "x", "room"
-			o.Policy.(*fakeRules).answer = granting(func(g *policy.Grant) { g.Lobby = policy.AskHost })
+			l.caller.Link, l.caller.Room, l.caller.Lobby = "x", "room", true // although the rule wants none
 			page = &shown{fakeLeg: l}
 			return page
 		})

@@ -63,6 +63,7 @@ type Caller struct {
 	Platform  string     // profile of the foreign platform on the far side; empty: none
 	Link      string     // id of the link that a guest came by
 	Room      string     // that the link is for: no PIN is asked
+	Lobby     bool       // the link wants a host to let the guest in, whatever the rule says
 }
 
 // EventKind says what happened on a leg.

@@ -64,9 +64,9 @@ const (
 	lobbySend    = 3 * time.Second  // for the SFU to take a message
 )
 
-// door is how the caller comes into a room: as the rule says, and no more easily than Visio has it for its own visitors.
+// door is how the caller comes into a room: as the rule says, and no more easily than Visio has it for its own visitors, or the caller's link has it.
 func (c *call) door(ref RoomRef) policy.Lobby {
-	if ref.Access != "" && ref.Access != "public" {
+	if c.who.Lobby || ref.Access != "" && ref.Access != "public" {
 		return policy.AskHost
 	}
 	return c.decision.Grant.Lobby

@@ -228,7 +228,7 @@ func (n *session) caller(j *join) bridge.Caller {
 func (s *Server) caller(l links.Link, from netip.Addr, secure bool, protocol string) bridge.Caller {
 	c := bridge.Caller{
 		CallID: strings.ToLower(rand.Text()[:12]), Protocol: protocol, Name: l.Name, Source: from, Transport: transport(secure), Encrypted: true,
-		Identity: l.ID, Language: l.Language, Link: l.ID, Room: l.Room,
+		Identity: l.ID, Language: l.Language, Link: l.ID, Room: l.Room, Lobby: l.Lobby,
 	}
 	if c.Name == "" {
 		c.Name = "Guest"
