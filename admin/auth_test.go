@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"passerelle/bridge"
 	"passerelle/admin/tokens"
 	"passerelle/bridge/journal"
 	"passerelle/configs"
@@ -252,7 +253,7 @@ func TestRefusedStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := func() Deps {
-		return Deps{Registry: prometheus.NewRegistry(), Node: newFakeNode(), Load: func() Load { return Load{} }, Rules: newFakeRules(), Journal: &fakeJournal{}}
+		return Deps{Registry: prometheus.NewRegistry(), Node: newFakeNode(), Load: func() bridge.Load { return bridge.Load{} }, Rules: newFakeRules(), Journal: &fakeJournal{}}
 	}
 	for _, c := range []struct {
 		cfg  configs.HTTP

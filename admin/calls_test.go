@@ -216,7 +216,7 @@ func TestPanic(t *testing.T) {
 }
 
 func TestNode(t *testing.T) {
-	r := newRig(t, func(r *rig) { r.load = Load{Share: 0.5, Headroom: 7, Draining: true} })
+	r := newRig(t, func(r *rig) { r.load = bridge.Load{Share: 0.5, Headroom: 7, Draining: true} })
 	var n nodeView
 	r.want(200, "", "GET", "/api/v1/node", tokens.Viewer, "").into(t, &n)
 	if n.Name != "gw1" || n.Version != "1.2.3" || n.Calls != 4 || n.Rooms != 2 || n.Load != 0.5 || n.Headroom != 7 || !n.Draining || n.UptimeS > 60 || n.Began.IsZero() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"passerelle/bridge"
 	"passerelle/admin/tokens"
 	"passerelle/configs"
 	"passerelle/internal/egress"
@@ -30,7 +31,7 @@ type rig struct {
 	node    *fakeNode
 	journal *fakeJournal
 	rules   *fakeRules
-	load    Load
+	load    bridge.Load
 	log     *syncBuffer
 	secrets map[tokens.Role]string // of one token of each role, which are named as their roles
 }
@@ -58,7 +59,7 @@ func newRig(t *testing.T, change func(r *rig)) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, node: newFakeNode(), journal: &fakeJournal{}, rules: newFakeRules(), log: &syncBuffer{}, secrets: map[tokens.Role]string{},
-		load: Load{Share: 0.25, Headroom: 300},
+		load: bridge.Load{Share: 0.25, Headroom: 300},
 		cfg:  configs.HTTP{Listen: "127.0.0.1:0", Rate: 1000, Tokens: filepath.Join(t.TempDir(), "tokens.yaml")},
 	}
 	for _, role := range tokens.Roles() {
@@ -88,7 +89,7 @@ func (r *rig) make() {
 	r.t.Helper()
 	var err error
 	r.server, err = New(r.cfg, egress.New(), Deps{
-		Registry: prometheus.NewRegistry(), Ready: func() error { return nil }, Node: r.node, Load: func() Load { return r.load }, Rules: r.rules,
+		Registry: prometheus.NewRegistry(), Ready: func() error { return nil }, Node: r.node, Load: func() bridge.Load { return r.load }, Rules: r.rules,
 		Journal: r.journal, Records: r.journal, Name: "gw1", Version: "1.2.3",
 	}, slog.New(slog.NewTextHandler(r.log, nil)))
 	if err != nil {

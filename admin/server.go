@@ -33,7 +33,7 @@ type Deps struct {
 	// Ready answers nil when a call can be taken now, or why not; joined errors are told as several reasons. It is asked once a second at most.
 	Ready func() error
 	Node  Node
-	Load  func() Load
+	Load  func() bridge.Load
 	Rules Rules
 	// RulesFile is where the rules come from; empty: they are built in.
 	RulesFile string
@@ -55,13 +55,6 @@ type Node interface {
 	Do(ctx context.Context, id string, o bridge.Order) error
 	// Watch tells of every change until the function is called.
 	Watch() (<-chan bridge.Change, func())
-}
-
-// Load is how much a node does, and how much more it could.
-type Load struct {
-	Share    float64 // 1 is all that there is
-	Headroom int     // how many more calls it would take
-	Draining bool    // it takes none, and ends when those that run have
 }
 
 // Server is the HTTP listener of a node.

@@ -88,7 +88,7 @@ func (n *Node) headroom() float64 {
 type Load struct {
 	Share    float64 // 1 is all that there is
 	Headroom int     // how many more calls it would take
-	Draining bool
+	Draining bool    // it takes none, and ends when those that run have
 }
 
 // Load measures the node.

@@ -74,7 +74,7 @@ func newCall(n *Node, leg Leg) *call {
 		c.lang = n.IVR.Language
 	}
 	c.view.Store(&view{CallInfo: CallInfo{
-		ID: who.CallID, Protocol: who.Protocol, Transport: who.Transport, Trunk: who.Trunk, Source: who.Source, Number: maskNumber(who.Number),
+		ID: who.CallID, Protocol: who.Protocol, Transport: who.Transport, Trunk: who.Trunk, Source: who.Source, Number: who.Number,
 		Called: who.Called, Began: c.began,
 	}})
 	return c

@@ -22,7 +22,7 @@ type CallInfo struct {
 	Source     netip.Addr
 	State      string // ringing, asking, waiting (in a lobby), joining, talking, ending
 	Name       string // as the room sees it
-	Number     string // masked
+	Number     string // in full: mask it where people read it who need not know
 	Called     string
 	Room       string
 	Rule       string // that granted it

@@ -112,10 +112,7 @@ func (g *gateway) deps(registry *prometheus.Registry) admin.Deps {
 	d := admin.Deps{
 		Registry: registry, Ready: g.ready, Node: g.node, Rules: g.rules, RulesFile: g.cfg.Rules.File, Journal: g.journal,
 		Name: nodeName(g.cfg), Version: version,
-		Load: func() admin.Load {
-			l := g.node.Load()
-			return admin.Load{Share: l.Share, Headroom: l.Headroom, Draining: l.Draining}
-		},
+		Load: g.node.Load,
 	}
 	if s := g.journal.Store(); s != nil {
 		d.Records = s
