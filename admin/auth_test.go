@@ -12,8 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"passerelle/bridge"
 	"passerelle/admin/tokens"
+	"passerelle/bridge"
 	"passerelle/bridge/journal"
 	"passerelle/configs"
 	"passerelle/internal/egress"

@@ -14,8 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"passerelle/bridge"
 	"passerelle/admin/tokens"
+	"passerelle/bridge"
 	"passerelle/configs"
 	"passerelle/internal/egress"
 )
