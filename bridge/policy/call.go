@@ -4,9 +4,10 @@ import "net/netip"
 
 // call is what a decision works on: the facts, and what follows from them, found out once and only where a rule asks.
 type call struct {
-	facts  *Facts
-	set    *Set
-	source netip.Addr
+	facts   *Facts
+	set     *Set
+	source  netip.Addr
+	unknown uint32 // keys of which nothing is known while the room is not, a bit each
 
 	class, caller, called derived
 	moments               [8]moment // of the set's first zones
@@ -20,18 +21,14 @@ type derived struct {
 }
 
 func newCall(s *Set, f *Facts) call {
-	return call{facts: f, set: s, source: f.Source.Unmap().WithZone("")}
-}
-
-// unknown are the keys of which nothing is known while the room is not, a bit each.
-func (k *call) unknown() uint32 {
-	switch {
-	case k.facts.Room != "":
-		return 0
-	case k.facts.Class != "":
-		return 1<<keyRoom | 1<<keyInRoom
+	k := call{facts: f, set: s, source: f.Source.Unmap().WithZone("")}
+	if f.Room == "" {
+		k.unknown = 1<<keyRoom | 1<<keyInRoom
+		if f.Class == "" {
+			k.unknown |= 1 << keyClass
+		}
 	}
-	return 1<<keyRoom | 1<<keyInRoom | 1<<keyClass
+	return k
 }
 
 // text is what a condition of a text looks at; empty: there is none.

@@ -75,7 +75,7 @@ func is(b bool) verdict {
 func (c *condition) match(k *call) verdict {
 	switch {
 	case c.key <= lastText:
-		if k.unknown()&(1<<c.key) != 0 {
+		if k.unknown&(1<<c.key) != 0 {
 			return maybe
 		}
 		text := k.text(c.key)
@@ -102,7 +102,7 @@ func (c *condition) match(k *call) verdict {
 		}
 		return no
 	}
-	if k.unknown()&(1<<c.key) != 0 {
+	if k.unknown&(1<<c.key) != 0 {
 		return maybe
 	}
 	n := k.count(c.key)
@@ -162,7 +162,7 @@ func (r *rule) match(k *call) verdict {
 // match holds a rule against a call whose texts and source meet it, as far as they are known.
 func (q *quick) match(k *call) verdict {
 	v := yes
-	if q.keys&k.unknown() != 0 {
+	if q.keys&k.unknown != 0 {
 		v = maybe
 	}
 	for i := range q.rest {

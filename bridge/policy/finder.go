@@ -49,7 +49,7 @@ func (x *finder) free(sc *scratch)  { x.pool.Put(sc) }
 func (x *finder) candidates(sc *scratch, k *call) bitset {
 	sc.rules.fill(x.n)
 	for key := range lastText + 1 {
-		if x.texts[key] == nil || k.unknown()&(1<<key) != 0 {
+		if x.texts[key] == nil || k.unknown&(1<<key) != 0 {
 			continue
 		}
 		copy(sc.one, x.texts[key].others)

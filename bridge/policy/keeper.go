@@ -25,7 +25,7 @@ type Keeper struct {
 	changed func()
 }
 
-// Options of a Keeper. Each may be nil.
+// Options of a Keeper. Each may be nil. Check and Loaded must not call the Keeper.
 type Options struct {
 	// Narrow is asked after rules that allow a call. Whatever it answers, the call gets no more than the rules grant.
 	Narrow func(ctx context.Context, f Facts, d Decision) Decision

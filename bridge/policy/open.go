@@ -25,14 +25,14 @@ func (o *open) add(i int, f *Facts) {
 		clear(o.asked)
 	}
 	o.rules++
-	if o.asked.has(q.rooms) {
+	if o.asked.has(int(q.rooms)) {
 		return
 	}
-	o.asked.add(q.rooms)
-	if q.plain && (o.seen.has(q.same) || o.kinds.has(q.kind) && o.grant.Room == "" && o.grant.Name == "" && o.grant.Banner == "") {
+	o.asked.add(int(q.rooms))
+	if q.plain && (o.seen.has(int(q.same)) || o.kinds.has(int(q.kind)) && o.grant.Room == "" && o.grant.Name == "" && o.grant.Banner == "") {
 		return
 	}
-	o.seen.add(q.same)
+	o.seen.add(int(q.same))
 	r := &o.set.rules[i]
 	if refused, refusal := r.refuses(f); refused {
 		o.refuse(r.name, refusal, r.grants)
@@ -42,12 +42,12 @@ func (o *open) add(i int, f *Facts) {
 	switch {
 	case o.grants == 1:
 		o.grant = r.grant
-	case o.kinds.has(q.kind):
+	case o.kinds.has(int(q.kind)):
 		o.grant.Room, o.grant.Name, o.grant.Banner = same(o.grant.Room, r.grant.Room), same(o.grant.Name, r.grant.Name), same(o.grant.Banner, r.grant.Banner)
 	default:
 		o.grant = union(o.grant, r.grant)
 	}
-	o.kinds.add(q.kind)
+	o.kinds.add(int(q.kind))
 }
 
 // refuse keeps the refusal of a grant under which the call could be, if it were encrypted or there were fewer others; else the last one, which is

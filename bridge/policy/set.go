@@ -47,9 +47,9 @@ type rule struct {
 type quick struct {
 	keys  uint32
 	plain bool        // a grant of which nothing depends on the rule's name
-	same  int         // number of the grant among those that differ
-	kind  int         // and among those that differ in more than words
-	rooms int         // number of what it asks of the room among those that differ
+	same  int32       // number of the grant among those that differ
+	kind  int32       // and among those that differ in more than words
+	rooms int32       // number of what it asks of the room among those that differ
 	rest  []condition // those that have no index
 }
 
@@ -97,7 +97,7 @@ func (s *Set) prepare() {
 	}
 	s.finder = newFinder(s.rules, len(s.rooms))
 	s.quick = make([]quick, len(s.rules))
-	grants, kinds, rooms := map[string]int{}, map[string]int{}, map[string]int{}
+	grants, kinds, rooms := map[string]int32{}, map[string]int32{}, map[string]int32{}
 	for i := range s.rules {
 		r := &s.rules[i]
 		q := quick{keys: r.keys, plain: r.grants && r.grant.MaxRule == 0}
@@ -120,9 +120,9 @@ func (s *Set) prepare() {
 }
 
 // number numbers texts from 0 on.
-func number(seen map[string]int, text string) int {
+func number(seen map[string]int32, text string) int32 {
 	if _, known := seen[text]; !known {
-		seen[text] = len(seen)
+		seen[text] = int32(len(seen))
 	}
 	return seen[text]
 }
