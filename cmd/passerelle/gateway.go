@@ -178,6 +178,7 @@ func (g *gateway) run(drain, stop context.Context) error {
 	go func() { recorded <- g.journal.Run(recording) }()
 	g.record("began", nil)
 	group.Go(func() error { return g.rules.Run(parts) })
+	group.Go(func() error { g.reloadOnHangup(parts); return nil })
 	group.Go(func() error { _ = g.clock.Run(parts); return nil }) // it ends with its context, and only then
 	group.Go(func() error { return g.sip.Run(parts) })
 	group.Go(func() error { return g.runGuests(parts) })

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"passerelle/bridge/ivr"
 	"passerelle/bridge/journal"
@@ -38,6 +40,21 @@ func (g *gateway) openRules(guard *egress.Guard, prompts *ivr.Prompts) (err erro
 	}
 	g.rules, err = policy.Open(g.cfg.Rules, o, g.log)
 	return err
+}
+
+// reloadOnHangup reads the rules again for each SIGHUP, until ctx ends. What comes of it is in the log and in the journal.
+func (g *gateway) reloadOnHangup(ctx context.Context) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			_ = g.rules.Reload()
+		}
+	}
 }
 
 // notices refuses rules that name recordings which there are not.
