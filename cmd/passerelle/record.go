@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"passerelle/bridge/ivr"
@@ -30,7 +28,7 @@ func (g *gateway) openRecord(guard *egress.Guard) (err error) {
 
 // openRules reads the rules, and has them ask the policy service, where there is one.
 func (g *gateway) openRules(guard *egress.Guard, prompts *ivr.Prompts) (err error) {
-	o := policy.Options{Check: notices(prompts), Loaded: g.recordRules}
+	o := policy.Options{Check: haveNotices(prompts), Loaded: g.recordRules}
 	if g.cfg.Rules.Service.URL != "" {
 		if g.service, err = service.New(g.cfg.Rules.Service, guard.DialContext, g.log); err != nil {
 			return err
@@ -54,22 +52,6 @@ func (g *gateway) reloadOnHangup(ctx context.Context) {
 		case <-hangups:
 			_ = g.rules.Reload()
 		}
-	}
-}
-
-// notices refuses rules that name recordings which there are not.
-func notices(prompts *ivr.Prompts) func(*policy.Set) error {
-	return func(s *policy.Set) error {
-		var missing []string
-		for _, name := range s.Notices() {
-			if !prompts.Has(ivr.Name(name)) {
-				missing = append(missing, name)
-			}
-		}
-		if len(missing) > 0 {
-			return fmt.Errorf("no recording is called %s: expected a built-in one, or one in ivr.prompts_dir", strings.Join(missing, ", "))
-		}
-		return nil
 	}
 }
 
