@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,10 +18,10 @@ var (
 	errUnreadable = errors.New("a record cannot be read: it has a value of the wrong type")
 )
 
-// stateDir is the directory of a journal: the configured one, the one that systemd gives, or one in the user's home. It is made if it is not there.
+// stateDir is the directory of a journal: the configured one, the one that systemd gives, or one in the user's home.
 func stateDir(dir string) (string, error) {
 	if dir == "" {
-		dir = os.Getenv("STATE_DIRECTORY")
+		dir, _, _ = strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // systemd may give several
 	}
 	if dir == "" {
 		if state := os.Getenv("XDG_STATE_HOME"); state != "" {
@@ -31,14 +32,7 @@ func stateDir(dir string) (string, error) {
 			return "", fmt.Errorf("journal.dir is not set, and there is no home directory either: %w", err)
 		}
 	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("journal.dir: %w", err)
-	}
-	return dir, nil
+	return filepath.Abs(dir)
 }
 
 // lockDir makes sure that one process at a time uses the directory, until the file is closed.

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"passerelle/configs"
 )
 
 // Head is a signed statement: at this time, the chain of this node had so many records, and the last one this hash. Whoever holds a head can tell
@@ -158,8 +160,12 @@ func ReadHead(path string) (*Head, error) {
 	return h, nil
 }
 
-// lastHead is the head that this node signed last; nil: none.
-func lastHead(dir string) (*Head, error) {
+// LastHead is the head that the node signed last, as it is kept in the journal's directory; nil: none.
+func LastHead(cfg configs.Journal) (*Head, error) {
+	dir, err := stateDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
 	h, err := ReadHead(filepath.Join(dir, headFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -16,9 +16,12 @@ import (
 	"passerelle/configs"
 )
 
-const maxKeyFile = 64 << 10
+const (
+	keyName    = "journal.key"
+	maxKeyFile = 64 << 10
+)
 
-// LoadKey reads the key that signs the heads of a journal; the one in the journal's own directory is made if it is not there.
+// LoadKey reads the key that signs the heads of a journal: the configured one, or the one that the node made in the journal's directory.
 func LoadKey(cfg configs.Journal) (ed25519.PrivateKey, error) {
 	path := cfg.KeyFile
 	if path == "" {
@@ -26,12 +29,7 @@ func LoadKey(cfg configs.Journal) (ed25519.PrivateKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		path = filepath.Join(dir, "journal.key")
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster
-				return nil, fmt.Errorf("make the key of the journal: %w", err)
-			}
-		}
+		path = filepath.Join(dir, keyName)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -51,8 +49,11 @@ func LoadKey(cfg configs.Journal) (ed25519.PrivateKey, error) {
 	return private, nil
 }
 
-// makeKey makes a key and puts it into a file, which appears as a whole.
+// makeKey makes a key and puts it into a file, which appears as a whole. One that is there stays: fs.ErrExist.
 func makeKey(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return fs.ErrExist
+	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return err

@@ -222,7 +222,7 @@ func (m *mover) sign(ctx context.Context) {
 
 // checkHead compares the database with the head that this node signed last: what was written before must still be there.
 func (m *mover) checkHead(ctx context.Context) error {
-	h, err := lastHead(m.dir)
+	h, err := LastHead(m.cfg)
 	if err != nil {
 		m.log.Error("the last head of the journal cannot be read", "error", err)
 		return nil

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,7 +38,8 @@ type Store struct {
 	inserts     [len(insertSizes)]*sql.Stmt // of the one Writer
 }
 
-// OpenStore opens the database of a journal. That of PostgreSQL need not be reached yet. It is ErrOff where the configuration has no journal.
+// OpenStore opens the database of a journal that a node has made. That of PostgreSQL need not be reached yet. It is ErrOff where the configuration has no
+// journal.
 func OpenStore(cfg configs.Journal, dial Dial) (*Store, error) {
 	path, lite := strings.CutPrefix(cfg.URL, "sqlite:")
 	switch {
@@ -62,6 +64,9 @@ func openSQLite(path string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(path); err != nil { // the driver would make one
+		return nil, fmt.Errorf("there is no journal: %w", err)
 	}
 	open := func(options string) (*sql.DB, error) {
 		u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options + "&_busy_timeout=10000&_secure_delete=on"}

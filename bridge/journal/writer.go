@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -96,8 +97,16 @@ func (w *Writer) open(ctx context.Context, dial Dial) (err error) {
 		return err
 	}
 	w.cfg.Dir = w.dir
+	if err := os.MkdirAll(w.dir, 0o700); err != nil {
+		return fmt.Errorf("journal.dir: %w", err)
+	}
 	if w.lock, err = lockDir(w.dir); err != nil {
 		return err
+	}
+	if path := filepath.Join(w.dir, keyName); w.cfg.KeyFile == "" {
+		if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make the key of the journal: %w", err)
+		}
 	}
 	if w.key, err = LoadKey(w.cfg); err != nil {
 		return err
@@ -253,14 +262,24 @@ func (w *Writer) Run(ctx context.Context) error {
 	moving, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	var parts sync.WaitGroup
-	parts.Go(func() { w.move(moving) })
+	moved := make(chan struct{})
+	parts.Go(func() {
+		defer close(moved)
+		w.move(moving)
+	})
 	parts.Go(func() { w.tidy(ctx) })
+	parts.Go(func() {
+		<-ctx.Done()
+		select {
+		case <-moved:
+		case <-time.After(stopTime): // the database does not answer: what waits stays in the spill
+			abandon()
+		}
+	})
 	w.running.Store(true)
 	w.take(ctx)
 	w.running.Store(false)
 	close(w.finish)
-	late := time.AfterFunc(stopTime, abandon)
-	defer late.Stop()
 	parts.Wait()
 	return nil
 }

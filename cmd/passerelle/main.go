@@ -29,6 +29,7 @@ func commands() []command {
 		{"explain", "what the rules say about a call, and why", explain},
 		{"token", "say who may use the admin API", token},
 		{"link", "make, list and take back the links that guests come by", link},
+		{"journal", "verify, export and shorten the record of calls, decisions and changes", journalCommand},
 		{"version", "print the version", printVersion},
 	}
 }
