@@ -76,7 +76,7 @@ func (a *api) routes() []route {
 	if a.keeper == nil {
 		return routes
 	}
-	return slices.Concat(routes, a.callRoutes(), a.roomRoutes(), a.ruleRoutes(), a.journalRoutes(), a.nodeRoutes(), a.eventRoutes(), documentRoutes())
+	return slices.Concat(routes, a.callRoutes(), a.roomRoutes(), a.linkRoutes(), a.ruleRoutes(), a.journalRoutes(), a.nodeRoutes(), a.eventRoutes(), documentRoutes())
 }
 
 // handler routes requests. Where there is no admin API, its paths say so.
@@ -174,7 +174,7 @@ func (a *api) do(w http.ResponseWriter, r *http.Request, by *caller, rt route) (
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	for _, name := range [...]string{"id", "room"} {
+	for _, name := range [...]string{"id", "room", "link"} {
 		if !isText(r.PathValue(name)) {
 			return noRoute(w, r, by)
 		}

@@ -214,7 +214,7 @@ func TestLimitsAreBounded(t *testing.T) {
 
 func TestPathsAndMethods(t *testing.T) {
 	r := newRig(t, nil)
-	for _, path := range []string{"/api/", "/api/v1", "/api/v1/", "/api/v2/calls", "/api/v1/calls/c1/explode", "/api/v1/links"} {
+	for _, path := range []string{"/api/", "/api/v1", "/api/v1/", "/api/v2/calls", "/api/v1/calls/c1/explode", "/api/v1/link"} {
 		r.want(404, "no-route", "GET", path, tokens.Admin, "")
 	}
 	for path, allow := range map[string]string{"/api/v1/calls": "GET, HEAD", "/api/v1/calls/c1/end": "POST", "/api/v1/openapi.yaml": "GET, HEAD"} {

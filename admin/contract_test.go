@@ -138,12 +138,12 @@ func TestDocumentAndRoutes(t *testing.T) {
 // TestEveryOperation uses each operation of the document in all the ways in which every operation can be used; the other tests add theirs.
 func TestEveryOperation(t *testing.T) {
 	r := newRig(t, nil)
-	bodies := map[string]string{"POST /api/v1/calls/{id}/move": `{"room":"x"}`, "POST /api/v1/rules/explain": `{"direction":"in"}`}
+	bodies := map[string]string{"POST /api/v1/links": `{"room":"x"}`, "POST /api/v1/calls/{id}/move": `{"room":"x"}`, "POST /api/v1/rules/explain": `{"direction":"in"}`}
 	for pattern, route := range theContract().routes {
 		if route.Path == "/api/v1/events" {
 			continue // TestEvents
 		}
-		path := strings.NewReplacer("{id}", "c1", "{room}", "council").Replace(route.Path)
+		path := strings.NewReplacer("{id}", "c1", "{link}", "acme-1", "{room}", "council").Replace(route.Path)
 		if a := r.ask(route.Method, path, tokens.Admin, bodies[pattern]); a.status/100 != 2 {
 			t.Errorf("%s: %d %s", pattern, a.status, a.body)
 		}
@@ -172,7 +172,7 @@ func TestEveryOperation(t *testing.T) {
 			if !strings.HasPrefix(route.Path, "/api/") || route.Path == "/api/v1/events" || route.Operation.Security != nil {
 				continue
 			}
-			path := strings.NewReplacer("{id}", "c1", "{room}", "council").Replace(route.Path)
+			path := strings.NewReplacer("{id}", "c1", "{link}", "acme-1", "{room}", "council").Replace(route.Path)
 			if a := r.ask(route.Method, path, role, bodies[pattern]); (a.status/100 == 2) != role.Covers(need) || !role.Covers(need) && a.status != 403 {
 				t.Errorf("%s as %s: %d %s", pattern, role, a.status, a.body)
 			}

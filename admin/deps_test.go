@@ -3,6 +3,7 @@ package admin
 import (
 	"passerelle/bridge"
 	"passerelle/bridge/journal"
+	"passerelle/bridge/links"
 	"passerelle/bridge/policy"
 )
 
@@ -11,6 +12,7 @@ var (
 	_ Node    = (*bridge.Node)(nil)
 	_ Rules   = (*policy.Keeper)(nil)
 	_ Records = (*journal.Store)(nil)
+	_ Links   = (*links.Keeper)(nil)
 
 	_ bridge.Journal = (*journal.Writer)(nil)
 )

@@ -16,14 +16,17 @@ func TestGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRig(t, nil)
-	example := regexp.MustCompile(`(?m)^api (-X POST )?(?:--json '([^']*)' )?"\$NODE(/[^"]*)"$`)
+	example := regexp.MustCompile(`(?m)^api (?:-X (POST|DELETE) )?(?:--json '([^']*)' )?"\$NODE(/[^"]*)"$`)
 	found := example.FindAllStringSubmatch(string(text), -1)
 	if n := strings.Count(string(text), "\napi "); n != len(found) || n < 10 {
 		t.Errorf("%d examples, of which %d are understood here", n, len(found))
 	}
 	for _, m := range found {
 		method := "GET"
-		if m[1] != "" || m[2] != "" {
+		switch {
+		case m[1] != "":
+			method = m[1]
+		case m[2] != "":
 			method = "POST"
 		}
 		if a := r.ask(method, m[3], tokens.Admin, m[2]); a.status/100 != 2 {

@@ -1,5 +1,5 @@
 // Package admin is what an operator asks a node over HTTP. Health, readiness and metrics are for everybody who reaches the listener; the admin
-// API, version 1, is for who has a token: calls, rooms and those who wait, rules, the journal, the node, and a stream of what changes. openapi.yaml
+// API, version 1, is for who has a token: calls, rooms and those who wait, guests' links, rules, the journal, the node, and a stream of what changes. openapi.yaml
 // describes every operation; a test holds it against the handlers.
 package admin
 
@@ -39,6 +39,8 @@ type Deps struct {
 	RulesFile string
 	Journal   bridge.Journal
 	Records   Records // nil: the journal is off
+	Links     Links   // nil: no guests are let in
+	LinkBase  string  // what the address of a link begins with
 	Name      string  // of the node
 	Version   string  // of the program
 }

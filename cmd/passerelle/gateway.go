@@ -18,6 +18,7 @@ import (
 	"passerelle/bridge/directory"
 	"passerelle/bridge/ivr"
 	"passerelle/bridge/journal"
+	"passerelle/bridge/links"
 	"passerelle/bridge/policy"
 	"passerelle/bridge/policy/service"
 	"passerelle/configs"
@@ -41,6 +42,7 @@ type gateway struct {
 	node    *bridge.Node
 	sip     *sip.Server
 	guests  *guest.Server // nil: none are let in
+	links   *links.Keeper // of guests; nil with them
 	admin   *admin.Server
 
 	calls    context.Context // of every call
@@ -116,6 +118,10 @@ func (g *gateway) deps(registry *prometheus.Registry) admin.Deps {
 	}
 	if s := g.journal.Store(); s != nil {
 		d.Records = s
+	}
+	if g.links != nil {
+		d.Links = g.links
+		d.LinkBase, _ = linkBase(g.cfg.Guests) // guests.listen is set
 	}
 	return d
 }

@@ -20,7 +20,7 @@ func (g *gateway) openGuests(guard *egress.Guard, registry prometheus.Registerer
 	if err != nil {
 		return err
 	}
-	g.closers = append(g.closers, k.Close)
+	g.closers, g.links = append(g.closers, k.Close), k
 	g.guests, err = guest.New(g.cfg.Guests, guest.Deps{
 		Guard: guard, Links: k, Policy: g.rules, Log: g.log, Metrics: registry, Language: g.cfg.IVR.Language,
 		Handler: func(_ context.Context, leg *guest.Leg) { g.node.Take(g.calls, leg) },
