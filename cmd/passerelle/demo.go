@@ -36,7 +36,8 @@ func demo(ctx context.Context, args []string, out io.Writer) (err error) {
 	)
 	f.StringVar(&at.sip, "sip", "127.0.0.1:5060", "SIP address of the gateway, UDP and TCP")
 	f.StringVar(&at.livekit, "livekit", "127.0.0.1:7880", "address of the SFU")
-	f.StringVar(&at.http, "http", "127.0.0.1:8080", "address of health, readiness and metrics")
+	f.StringVar(&at.http, "http", "127.0.0.1:8080", "address of health, readiness, metrics and the admin API")
+	f.StringVar(&at.guests, "guests", "127.0.0.1:8090", "address of the guests' page")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -74,11 +75,13 @@ func demo(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	fmt.Fprintf(out, `
 Try it yourself:
+  browser     %s
   softphone   dial sip:demo@%s, type %s
   terminal    bin/passerelle call sip:demo@%s --digits %s
+  admin API   curl -H 'Authorization: Bearer %s' http://%s/api/v1/calls
   metrics     http://%s/metrics, /readyz
 Ctrl-C ends it.
-`, at.sip, demoPIN, at.sip, demoPIN, at.http)
+`, s.link, at.sip, demoPIN, at.sip, demoPIN, s.token, at.http, at.http)
 	<-ctx.Done()
 	fmt.Fprintln(out)
 	return nil

@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"passerelle/admin/tokens"
 	"passerelle/bridge/ivr"
+	"passerelle/bridge/links"
 	"passerelle/configs"
 	"passerelle/internal/egress"
 	"passerelle/internal/sfuproc"
@@ -37,6 +39,8 @@ type stage struct {
 	camille *participant.Participant
 
 	dir     string
+	link    string          // by which a browser joins
+	token   string          // for the admin API
 	client  *livekit.Client // Camille's
 	running chan error      // of the gateway
 	end     [2]context.CancelFunc
@@ -44,7 +48,7 @@ type stage struct {
 }
 
 // addresses are where the stage listens, host:port.
-type addresses struct{ sip, livekit, http string }
+type addresses struct{ sip, livekit, http, guests string }
 
 // newStage starts everything and returns when a call can be taken.
 func newStage(ctx context.Context, at addresses, log *slog.Logger, out io.Writer) (s *stage, err error) {
@@ -100,6 +104,12 @@ func (s *stage) configure(at addresses) (err error) {
 	c.Directory.File, c.Directory.LiveKit, c.Calls.MaxLoad = rooms, false, 0
 	c.Journal.Dir = filepath.Join(s.dir, "state")
 	c.HTTP.Listen, c.SIP.UDP, c.SIP.TCP = at.http, []string{at.sip}, []string{at.sip}
+	c.HTTP.Tokens, c.Guests.Listen = filepath.Join(s.dir, "tokens.yaml"), at.guests
+	token, secret := tokens.New("demo", tokens.Admin, time.Now(), time.Time{})
+	if err := tokens.Add(c.HTTP.Tokens, token); err != nil {
+		return err
+	}
+	s.token = secret
 	c.SIP.Trunks = []configs.Trunk{{Name: "this-machine", Addresses: []string{"127.0.0.0/8", "::1"}, Encryption: "prefer"}}
 	for _, codec := range transcode.Codecs() {
 		c.SIP.Trunks[0].Codecs = append(c.SIP.Trunks[0].Codecs, codec.Name)
@@ -122,7 +132,12 @@ func (s *stage) startGateway(ctx context.Context, log *slog.Logger) error {
 		s.running <- g.run(drain, stop)
 		s.ended.Store(true)
 	}()
-	return until(ctx, 10*time.Second, "the gateway is ready", func() bool { return s.ended.Load() || g.ready() == nil })
+	if err := until(ctx, 10*time.Second, "the gateway is ready", func() bool { return s.ended.Load() || g.ready() == nil }); err != nil {
+		return err
+	}
+	_, link, err := g.links.Create(ctx, links.Wish{Room: demoRoom, Title: "Demo", By: "demo", Until: time.Now().Add(24 * time.Hour)})
+	s.link = links.URL("http://"+s.cfg.Guests.Listen, link)
+	return err
 }
 
 // close ends everything, in the opposite order.
