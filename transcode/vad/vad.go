@@ -53,9 +53,13 @@ func (d *Detector) Speech(pcm []int16) bool {
 	return d.left > 0
 }
 
-// active shows all of pcm to the detector, which learns what noise is, and says whether any of it was speech.
+// active shows pcm to the detector, which learns what noise is, and says whether any of it was speech. What is too quiet to be speech is not shown: it
+// is most of what comes, and costs as much as speech.
 func (d *Detector) active(pcm []int16) bool {
-	loud, found := level.RMS(pcm) > gate, false
+	if level.RMS(pcm) <= gate {
+		return false
+	}
+	found := false
 	for ms := d.rate / 1000; len(pcm) >= 10*ms; {
 		n := min(len(pcm)/(10*ms), 2) * 10 * ms // it would take 30 ms too, but is worse at music then
 		speech, err := d.vad.Process(d.rate, unsafe.Slice((*byte)(unsafe.Pointer(&pcm[0])), 2*n))
@@ -64,7 +68,7 @@ func (d *Detector) active(pcm []int16) bool {
 	}
 	// Its finalizer frees the state that the C function works on, and may run as soon as nothing refers to it.
 	runtime.KeepAlive(d.vad)
-	return loud && found
+	return found
 }
 
 // Reset forgets that somebody just spoke.
