@@ -84,7 +84,14 @@ func (s *Session) read(l *link, in chan<- received, stop <-chan struct{}) {
 			return
 		default:
 		}
-		m, err := l.receive()
+		kind, b, err := l.conn.ReadMessage()
+		if err == nil && s.skips(b) {
+			continue
+		}
+		var m *lksig.SignalResponse
+		if err == nil {
+			m, err = decode(kind, b)
+		}
 		select {
 		case in <- received{m, err}:
 		case <-stop:

@@ -71,7 +71,7 @@ func receivingEngine() (*pion.MediaEngine, error) {
 // sendingChain makes RTCP sender reports, by which receivers align sound and picture, and sends lost packets of video again.
 func sendingChain(pictures bool) (*interceptor.Registry, error) {
 	r := new(interceptor.Registry)
-	reports, err := report.NewSenderInterceptor()
+	reports, err := report.NewSenderInterceptor(report.SenderInterval(reportEvery))
 	if err != nil {
 		return nil, err
 	}

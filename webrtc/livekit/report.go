@@ -10,7 +10,7 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// reportEvery is how often the server is told how well we hear. LiveKit rates connections by it.
+// reportEvery is how often the server is told how well we hear, by which LiveKit rates connections, and what time our sound is of.
 const reportEvery = 5 * time.Second
 
 // receiverReports makes RTCP receiver reports (RFC 3550, section 6.4.2). pion's own interceptor allocates a header and a map for every packet.
