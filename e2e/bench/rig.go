@@ -115,6 +115,7 @@ log: {level: warn}
 http: {listen: %q}
 livekit: {url: %q, api_key: %s, join_timeout: 30s}
 directory: {livekit: false, file: %s}
+journal: {dir: %s}
 ivr: {guess: {per_source: 0, overall: 1000000}}
 calls: {max: 10000, max_load: 0, drain_timeout: 1s, media_timeout: 1m}
 media: {port_min: %d, port_max: %d}
@@ -122,7 +123,7 @@ sip:
   udp: [%q]
   tcp: []
   trunks: [{name: bench, addresses: [127.0.0.0/8], language: en}]
-`, r.http, r.sfu.URL(), sfuKey, roomFile, portMin, portMax, r.sip), 0o600))
+`, r.http, r.sfu.URL(), sfuKey, roomFile, filepath.Join(r.dir, "state"), portMin, portMax, r.sip), 0o600))
 }
 
 // stop ends both, and removes what they left.
