@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -25,7 +24,6 @@ type stage struct {
 	session VideoSession // the room's listener
 	small   *smallListener
 	packets sharedPackets
-	dropped atomic.Int64 // packets that a place was too slow for
 	wake    chan struct{}
 
 	mu       sync.Mutex
@@ -33,6 +31,7 @@ type stage struct {
 	roster   []*seat          // in the order of coming
 	edition  uint64           // of roster
 	came     int
+	ids      map[string]SeatID // by identity: who comes back is the same
 	lastSeat SeatID
 	shared   int
 	loudest  []Speaker
@@ -46,7 +45,7 @@ type stage struct {
 func newStage(log *slog.Logger, session VideoSession, second func(context.Context) (Session, error)) *stage {
 	st := &stage{
 		log: log, session: session, wake: make(chan struct{}, 1),
-		seats: map[string]*seat{}, places: map[*place]struct{}{}, sources: map[sourceKey]*source{},
+		seats: map[string]*seat{}, ids: map[string]SeatID{}, places: map[*place]struct{}{}, sources: map[sourceKey]*source{},
 	}
 	st.small = &smallListener{stage: st, join: second}
 	return st
@@ -154,8 +153,7 @@ func (st *stage) arrive(p Participant) {
 	s := st.seats[p.Identity]
 	if s == nil {
 		st.came++
-		st.lastSeat++
-		s = &seat{id: st.lastSeat, came: st.came}
+		s = &seat{id: st.idOf(p.Identity), came: st.came}
 		st.seats[p.Identity] = s
 		st.roster = append(st.roster, s)
 	} else if visible(s.p, p) {
@@ -170,6 +168,22 @@ func (st *stage) arrive(p Participant) {
 	}
 	st.edition++
 	st.poke()
+}
+
+// maxIDs bounds how many identities are remembered.
+const maxIDs = 10_000
+
+// idOf is the id of an identity: its own, if it has been there before. st.mu is held.
+func (st *stage) idOf(identity string) SeatID {
+	id, ok := st.ids[identity]
+	if !ok {
+		st.lastSeat++
+		id = st.lastSeat
+		if len(st.ids) < maxIDs {
+			st.ids[identity] = id
+		}
+	}
+	return id
 }
 
 // depart lets a participant go.

@@ -30,8 +30,9 @@ type place struct {
 	session  VideoSession // the leg's own
 	changed  chan struct{}
 	tiles    [MaxTiles]*tile
-	out      VideoPacket // of serve
-	scratch  scratch     // of serve
+	dropped  atomic.Int64 // times that the leg was too slow
+	out      VideoPacket  // of serve
+	scratch  scratch      // of serve
 
 	// Guarded by stage.mu.
 	grant   policy.Grant
@@ -122,6 +123,9 @@ func (pl *place) leave() {
 	st.poke()
 	close(pl.done)
 	pl.running.Wait()
+	if n := pl.dropped.Load(); n > 0 {
+		pl.log.Info("the leg was too slow for pictures", "times", n)
+	}
 }
 
 // clear has the tile show nothing. stage.mu is held.

@@ -118,7 +118,7 @@ func (s *sending) wantKeyframe(layer int) {
 		return
 	}
 	if s.wishes[layer].ask(time.Now()) {
-		s.place.screen.WantKeyframe(s.source, layer)
+		s.pass(layer)
 	} else {
 		s.place.stage.poke()
 	}
@@ -143,11 +143,17 @@ func (s *sending) due(now time.Time) (next time.Time) {
 	for layer := range s.wishes {
 		ask, at := s.wishes[layer].due(now)
 		if ask {
-			s.place.screen.WantKeyframe(s.source, layer)
+			s.pass(layer)
 		}
 		next = sooner(next, at)
 	}
 	return next
+}
+
+// pass tells the leg. The SFU repeats its wishes by itself.
+func (s *sending) pass(layer int) {
+	s.wishes[layer].came()
+	s.place.screen.WantKeyframe(s.source, layer)
 }
 
 // allowed tells whether grant and room let the leg show a source. stage.mu is held.

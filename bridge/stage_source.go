@@ -86,7 +86,7 @@ func (s *source) WriteVideo(p *VideoPacket) {
 			s.stage.packets.release(packet)
 			v.started = false
 			v.starved.Store(true)
-			s.stage.dropped.Add(1)
+			v.tile.place.dropped.Add(1)
 			s.stage.poke()
 		}
 	}
@@ -129,45 +129,64 @@ func (s *source) wantKeyframe(now time.Time) {
 	s.stage.poke()
 }
 
-// keyframePause is how long a keyframe is waited for until it is asked for again.
-const keyframePause = 500 * time.Millisecond
+// How keyframes are asked for. LiveKit does not answer every wish: what comes too soon after another it drops.
+const (
+	keyframePause = 500 * time.Millisecond // at least, between two wishes
+	keyframeRetry = time.Second            // after which a wish that nothing came of is told again
+	maxRetries    = 3
+)
 
-// keyframeWish limits how often a keyframe is asked for, and keeps the wish for one that cannot be asked for yet. The zero value is ready.
+// keyframeWish limits how often a keyframe is asked for, keeps the wish for one that cannot be asked for yet, and repeats one that is not fulfilled. The zero
+// value is ready.
 type keyframeWish struct {
 	mu     sync.Mutex
-	last   time.Time
-	wanted bool
+	last   time.Time // when it was asked for
+	wanted bool      // since then
+	open   bool      // nothing has come yet
+	again  int       // how often it was repeated
 }
 
 // ask tells whether to ask now; else the wish is kept until due.
-func (a *keyframeWish) ask(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if now.Sub(a.last) < keyframePause {
-		a.wanted = true
+func (k *keyframeWish) ask(now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now.Sub(k.last) < keyframePause {
+		k.wanted = true
 		return false
 	}
-	a.last, a.wanted = now, false
+	k.told(now)
+	k.again = 0
 	return true
 }
 
+// told notes that it was asked for. k.mu is held.
+func (k *keyframeWish) told(now time.Time) { k.last, k.wanted, k.open = now, false, true }
+
 // came notes a keyframe: who wanted one has it.
-func (a *keyframeWish) came() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.wanted = false
+func (k *keyframeWish) came() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.wanted, k.open = false, false
 }
 
 // due tells whether a kept wish is to be asked for now, and when else.
-func (a *keyframeWish) due(now time.Time) (ask bool, next time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.wanted {
+func (k *keyframeWish) due(now time.Time) (ask bool, next time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.wanted:
+		next = k.last.Add(keyframePause)
+	case k.open && k.again < maxRetries:
+		next = k.last.Add(keyframeRetry)
+	default:
 		return false, time.Time{}
 	}
-	if next = a.last.Add(keyframePause); next.After(now) {
+	if next.After(now) {
 		return false, next
 	}
-	a.last, a.wanted = now, false
+	if !k.wanted {
+		k.again++
+	}
+	k.told(now)
 	return true, time.Time{}
 }

@@ -11,7 +11,7 @@ const linger = 3 * time.Second
 // How long a keyframe is waited for until it is asked for again: by a tile that is to show something else, and by a place that was too slow for the last
 // one, whose wishes all others pay for.
 const (
-	firstPatience = time.Second
+	firstPatience = 5 * time.Second // the wish repeats itself before
 	slowPatience  = 3 * time.Second
 )
 
@@ -165,11 +165,12 @@ func (st *stage) connect(now time.Time) (changes []func(), next time.Time) {
 	}
 	for key, s := range st.sources {
 		s.show(feeds[s])
-		if ask, at := s.wish.due(now); ask {
+		ask, at := s.wish.due(now)
+		if ask {
 			changes = append(changes, func() { s.session.WantKeyframe(key.track) })
-		} else {
-			next = sooner(next, at)
+			at = now.Add(keyframeRetry)
 		}
+		next = sooner(next, at)
 		height, needed := heights[key]
 		switch {
 		case needed || len(feeds[s]) > 0:

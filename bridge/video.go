@@ -191,7 +191,8 @@ type Tile struct {
 	Height int    // pixels on the page; 0: nothing for now
 }
 
-// SeatID names one participant to the far end. It is not told to anybody else, and not used again in the room.
+// SeatID names one participant to the far end. It is not told to anybody else, and not used for anybody else in the room:
+// who comes back has the same.
 type SeatID uint32
 
 // Scene is what a far end may know of its room. Nobody changes one that has been shown.

@@ -2,12 +2,12 @@ package livekit
 
 import (
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
 	"passerelle/transcode"
+	"passerelle/webrtc"
 )
 
 // opus is the one format on the SFU side. It is offered without RED, NACK and transport-wide congestion control: a lost 20 ms frame is concealed
@@ -77,11 +77,7 @@ func sendingChain(pictures bool) (*interceptor.Registry, error) {
 	}
 	r.Add(reports)
 	if pictures {
-		again, err := nack.NewResponderInterceptor(nack.ResponderSize(resendable))
-		if err != nil {
-			return nil, err
-		}
-		r.Add(again)
+		r.Add(webrtc.Resend{Packets: resendable})
 	}
 	return r, nil
 }

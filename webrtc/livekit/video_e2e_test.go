@@ -58,12 +58,12 @@ func watch(t testing.TB, p *participant.Participant, identity string, source bri
 	return sid
 }
 
-// sees waits for a second of a clip.
+// sees waits for half a second of a clip.
 func sees(t testing.TB, v *picture.Viewer, clip *picture.Clip) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := v.Await(ctx, clip, picture.Rate); err != nil {
+	if err := v.Await(ctx, clip, picture.Rate/2); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -95,8 +95,8 @@ func TestVideo(t *testing.T) {
 			if err := v.AwaitKeyframes(ctx, got+1); err != nil {
 				t.Error(err)
 			}
-			if shown.Senders[0].Keyframes() <= asked {
-				t.Error("the wish for a keyframe did not reach the sender")
+			if err := shown.Senders[0].AwaitKeyframes(ctx, asked+1); err != nil {
+				t.Error(err)
 			}
 
 			shown.Stop()
@@ -150,6 +150,11 @@ func TestLayers(t *testing.T) {
 		}
 	}
 	sees(t, other, clips[0])
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := shown.AwaitWanted(ctx, [bridge.MaxLayers]bool{true}); err != nil {
+		t.Error(err)
+	}
 	if seen := other.Seen(); seen["middle"]+seen["large"] != 0 {
 		t.Errorf("who watches the small layer has seen %v", seen)
 	}
@@ -160,8 +165,6 @@ func TestLayers(t *testing.T) {
 	}
 
 	// None for now, and again.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	watch(t, looks, "shows", bridge.Camera, 0, v)
 	if err := v.Quiet(ctx, time.Second); err != nil {
 		t.Error(err)
@@ -226,7 +229,8 @@ func TestContent(t *testing.T) {
 func TestVideoRestart(t *testing.T) {
 	leakCheck(t)
 	sfu := startSFU(t, sfuproc.Options{})
-	c := newClient(t, sfu.URL())
+	wire := newCutter(t, sfu.URL()[len("ws://"):])
+	c := newClient(t, "ws://"+wire.listener.Addr().String())
 	vp8 := bridge.VideoCodec{Kind: bridge.VP8}
 	clips := []*picture.Clip{makeClip(t, "small", vp8, 320, 180), makeClip(t, "middle", vp8, 640, 360)}
 	shows, looks := joinRoom(t, c, "shows"), joinRoom(t, c, "looks")
@@ -234,6 +238,11 @@ func TestVideoRestart(t *testing.T) {
 	v := picture.NewViewer(clips...)
 	before := watch(t, looks, "shows", bridge.Camera, 360, v)
 	sees(t, v, clips[1])
+
+	wire.cut()
+	sees(t, v, clips[1])
+	watch(t, looks, "shows", bridge.Camera, 180, v)
+	sees(t, v, clips[0])
 
 	sfu.Kill()
 	startSFU(t, sfuproc.Options{Listen: sfu.URL()[len("ws://"):]})

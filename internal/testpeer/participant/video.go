@@ -18,6 +18,34 @@ type Shown struct {
 
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	mu     sync.Mutex
+	wanted [bridge.MaxLayers]bool
+	news   chan struct{}
+}
+
+// AwaitWanted waits until just these layers are watched by anybody, as the SFU says.
+func (s *Shown) AwaitWanted(ctx context.Context, want [bridge.MaxLayers]bool) error {
+	for {
+		s.mu.Lock()
+		now, news := s.wanted, s.news
+		s.mu.Unlock()
+		if now == want {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("layers %v are watched, not %v: %w", now, want, ctx.Err())
+		}
+	}
+}
+
+func (s *Shown) wantLayers(wanted [bridge.MaxLayers]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = wanted
+	close(s.news)
+	s.news = make(chan struct{})
 }
 
 // Show publishes clips as the layers of one picture, from small to large. Stop ends it; it is to be stopped before the participant leaves.
@@ -26,10 +54,10 @@ func (p *Participant) Show(ctx context.Context, source bridge.Source, clips ...*
 	if !ok {
 		return nil, errors.New("this SFU carries no pictures")
 	}
-	s := new(Shown)
+	s := &Shown{news: make(chan struct{})}
 	wish := bridge.Publication{
 		Source: source, Name: string(source), Codec: clips[0].Codec,
-		WantKeyframe: func(layer int) { s.Senders[layer].WantKeyframe() },
+		WantKeyframe: func(layer int) { s.Senders[layer].WantKeyframe() }, WantLayers: s.wantLayers,
 	}
 	for i, c := range clips {
 		wish.Layers = append(wish.Layers, bridge.Layer{Width: c.Width, Height: c.Height})

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,18 @@ func (s *Sender) WantKeyframe() { s.wanted.Store(true) }
 
 // Keyframes counts the keyframes that were sent because somebody wanted one.
 func (s *Sender) Keyframes() int { return int(s.keyframes.Load()) }
+
+// AwaitKeyframes waits until n keyframes have been sent because somebody wanted one.
+func (s *Sender) AwaitKeyframes(ctx context.Context, n int) error {
+	for s.Keyframes() < n {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d wishes for a keyframe came: %w", s.Keyframes(), n, ctx.Err())
+		}
+	}
+	return nil
+}
 
 // patience is how long after a keyframe there is not another one because of a wish.
 const patience = 200 * time.Millisecond
