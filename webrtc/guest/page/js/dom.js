@@ -65,10 +65,10 @@ export function throttle(f, pause) {
   let timer = 0, again = false
   return function run() {
     if (timer) { again = true; return }
-    f()
     timer = setTimeout(() => {
       timer = 0
       if (again) { again = false; run() }
     }, pause)
+    f()
   }
 }

@@ -23,7 +23,6 @@ export class Signalling extends EventTarget {
   constructor(token) {
     super()
     this.#token = token
-    this.#online = this.#online.bind(this)
     window.addEventListener('online', this.#online)
     this.#open()
   }
@@ -109,7 +108,7 @@ export class Signalling extends EventTarget {
     this.#timer = setTimeout(() => this.#open(), pause + Math.random() * pause / 2)
   }
 
-  #online() {
+  #online = () => {
     if (this.#over) return
     if (this.up) { this.#ping = 0; return } // ask at once
     if (this.#socket) return // on its way
