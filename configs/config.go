@@ -18,6 +18,7 @@ type Config struct {
 	Lobby     Lobby     `koanf:"lobby"`
 	Journal   Journal   `koanf:"journal"`
 	Guests    Guests    `koanf:"guests"`
+	Sites     []Site    `koanf:"sites"`
 	SIP       SIP       `koanf:"sip"`
 }
 
@@ -245,6 +246,19 @@ type Guests struct {
 	KeyDir         string `koanf:"key_dir"`     // of the Ed25519 keys that sign links, PEM; empty: links in the state directory, where a first one is made
 	LinkSecret     Secret `koanf:"link_secret"` // shared secrets that sign links instead (HS256), one on each line: the first signs, all are good
 	LinkSecretFile string `koanf:"link_secret_file"`
+}
+
+// Site is the LiveKit of somebody else, whose rooms can be joined with ours: livekit://NAME/ROOM.
+type Site struct {
+	Name          string `koanf:"name"`       // the platform that rules name
+	URL           string `koanf:"url"`        // ws:// or wss://
+	APIKey        string `koanf:"api_key"`    // that the site gave us
+	APISecret     Secret `koanf:"api_secret"` // of it
+	APISecretFile string `koanf:"api_secret_file"`
+	CAFile        string `koanf:"ca_file"`  // PEM; empty: the system's
+	Address       string `koanf:"address"`  // IP address of ours for media; empty: that of livekit.udp_listen
+	Language      string `koanf:"language"` // empty: ivr.language
+	As            string `koanf:"as"`       // how the site's people see our room; Load fills in "Passerelle" for none
 }
 
 // Secret is a string that never shows itself: it prints, logs and marshals as "•••", or as nothing where it is empty.

@@ -54,6 +54,7 @@ func Defaults() Config {
 			MinSE:         90 * time.Second,
 			Trunks:        []Trunk{},
 		},
+		Sites: []Site{},
 		Rules: Rules{Running: "narrow", Service: Service{Timeout: time.Second}},
 		Lobby: Lobby{
 			HostAttribute: "room_role",
@@ -78,6 +79,13 @@ func Defaults() Config {
 			Tiles:         9,
 			Kbps:          4000,
 		},
+	}
+}
+
+// fill gives a site what its entry leaves out.
+func (s *Site) fill() {
+	if s.As == "" {
+		s.As = "Passerelle"
 	}
 }
 

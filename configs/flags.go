@@ -14,7 +14,7 @@ import (
 // annotation marks the flags that set a key.
 const annotation = "passerelle/key"
 
-// Flags adds one flag for every key that is neither a secret nor a list of trunks: --sip.udp sets sip.udp. Secrets have none because every user
+// Flags adds one flag for every key that is neither a secret nor a list of trunks or sites: --sip.udp sets sip.udp. Secrets have none because every user
 // of the machine can read a command line. The help text is the sample file's comment.
 func Flags(fs *pflag.FlagSet) {
 	help := comments()

@@ -19,7 +19,7 @@ import (
 )
 
 // Prefix begins the name of every environment variable that is read. What follows is the key in capitals with _ for each dot:
-// livekit.api_secret is PASSERELLE_LIVEKIT_API_SECRET. A list is written a,b,c. Trunks are set in a file only.
+// livekit.api_secret is PASSERELLE_LIVEKIT_API_SECRET. A list is written a,b,c. Trunks and sites are set in a file only.
 const Prefix = "PASSERELLE_"
 
 // FileVariable names the configuration file where no flag does.
@@ -38,7 +38,7 @@ type Source struct {
 	Flags   *pflag.FlagSet // flags that Flags added; only those that were given count. May be nil.
 }
 
-// Load puts a configuration together: defaults, file, environment, flags. Then it reads the files of secrets and fills in what trunks leave
+// Load puts a configuration together: defaults, file, environment, flags. Then it reads the files of secrets and fills in what trunks and sites leave
 // out. It reports all that it cannot read at once, but does not judge the values: see Validate.
 func Load(s Source) (Config, error) {
 	file, environ, err := fromEnviron(s.Environ)
@@ -81,6 +81,9 @@ func Load(s Source) (Config, error) {
 	}
 	for i := range c.SIP.Trunks {
 		c.SIP.Trunks[i].fill()
+	}
+	for i := range c.Sites {
+		c.Sites[i].fill()
 	}
 	return c, c.readSecrets()
 }

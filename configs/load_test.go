@@ -290,3 +290,20 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// The sample's site is a comment, too: a good one, with every key.
+func TestSampleSite(t *testing.T) {
+	_, commented, _ := strings.Cut(Sample(), "sites: []\n")
+	commented, _, _ = strings.Cut(commented, "\n\n")
+	text := "sites:\n" + strings.ReplaceAll("\n"+commented, "\n#", "\n ")
+	values, err := readYAML("sample", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	site := values["sites"].([]any)[0].(map[string]any)
+	for _, f := range fieldsOf(reflect.TypeFor[Site]()) {
+		if site[f.name] == nil {
+			t.Errorf("%s is not in the sample's site", f.name)
+		}
+	}
+}

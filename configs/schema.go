@@ -24,7 +24,7 @@ func fieldsOf(section reflect.Type) []field {
 	return fs
 }
 
-// leaves lists every key that holds a value of its own, by full path. The list of trunks is one leaf.
+// leaves lists every key that holds a value of its own, by full path. The lists of trunks and sites are one leaf each.
 func leaves() []field { return leavesOf(reflect.TypeFor[Config](), "") }
 
 func leavesOf(section reflect.Type, prefix string) []field {

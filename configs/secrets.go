@@ -26,6 +26,10 @@ func (c *Config) readSecrets() error {
 		key := fmt.Sprintf("sip.trunks[%d].digest.password_file", i)
 		err = errors.Join(err, readSecret(key, d.PasswordFile, &d.Password))
 	}
+	for i := range c.Sites {
+		s := &c.Sites[i]
+		err = errors.Join(err, readSecret(fmt.Sprintf("sites[%d].api_secret_file", i), s.APISecretFile, &s.APISecret))
+	}
 	return err
 }
 

@@ -30,6 +30,7 @@ func (c Config) Validate() error {
 	p.lobby(c.Lobby)
 	p.journal(c.Journal)
 	p.guests(c.Guests)
+	p.sites(c)
 	return errors.Join(p...)
 }
 
@@ -47,6 +48,11 @@ func (c Config) Warnings() []string {
 	}
 	if g := c.Guests; g.Listen != "" && g.CertFile == "" && !strings.HasPrefix(g.PublicURL, "https:") {
 		list = append(list, "guests.public_url: not https: browsers give microphone and camera only to pages of this machine then")
+	}
+	for i, s := range c.Sites {
+		if strings.HasPrefix(s.URL, "ws:") {
+			list = append(list, fmt.Sprintf("sites[%d].url: ws: the key's tokens and the keys of media travel unencrypted", i))
+		}
 	}
 	for i, t := range c.SIP.Trunks {
 		if t.Encryption == "require" && len(c.SIP.TLS.Listen) == 0 {

@@ -20,6 +20,8 @@ func good() Config {
 	c.LiveKit.APISecret = "secret"
 	c.SIP.Trunks = []Trunk{{Name: "pbx", Addresses: []string{"192.0.2.0/24", "2001:db8::1"}}}
 	c.SIP.Trunks[0].fill()
+	c.Sites = []Site{{Name: "partner", URL: "wss://livekit.partner.example", APIKey: "k", APISecret: "s"}}
+	c.Sites[0].fill()
 	return c
 }
 
@@ -106,6 +108,17 @@ func TestValidateRefuses(t *testing.T) {
 		{`sip.unknown_rate: NaN`, func(c *Config) { c.SIP.UnknownRate = math.NaN() }},
 		{`sip.min_se: 1m0s: expected 1m30s`, func(c *Config) { c.SIP.MinSE = 60e9 }},
 		{`sip.session_expiry: 1m35s: expected 1m40s`, func(c *Config) { c.SIP.MinSE, c.SIP.SessionExpiry = 100e9, 95e9 }},
+		{`sites[0].name: "a b": expected`, func(c *Config) { c.Sites[0].Name = "a b" }},
+		{`sites[1].name: "partner": expected a name that no other site has`, func(c *Config) { c.Sites = append(c.Sites, c.Sites[0]) }},
+		{`sites[0].url: "https://a": expected a URL such as wss://`, func(c *Config) { c.Sites[0].URL = "https://a" }},
+		{`sites[0].url: "wss://a/?b=c": expected no user, query or fragment`, func(c *Config) { c.Sites[0].URL = "wss://a/?b=c" }},
+		{`sites[0].url: "ws://127.0.0.1:7880": expected another LiveKit than livekit.url`, func(c *Config) { c.Sites[0].URL = c.LiveKit.URL }},
+		{`sites[0].api_key: "": expected`, func(c *Config) { c.Sites[0].APIKey = "" }},
+		{`sites[0].api_secret: none: expected the secret`, func(c *Config) { c.Sites[0].APISecret = "" }},
+		{`sites[0].ca_file: "load.go": expected certificates`, func(c *Config) { c.Sites[0].CAFile = "load.go" }},
+		{`sites[0].address: "here": expected an IP address`, func(c *Config) { c.Sites[0].Address = "here" }},
+		{`sites[0].language: "de": expected one of`, func(c *Config) { c.Sites[0].Language = "de" }},
+		{`sites[0].as: "a\nb": expected`, func(c *Config) { c.Sites[0].As = "a\nb" }},
 		{`sip.trunks[0]: matches nobody: expected addresses, tls_names or digest.user`, func(c *Config) { c.SIP.Trunks[0].Addresses = nil }},
 		{`sip.trunks[0].name: "": expected`, func(c *Config) { c.SIP.Trunks[0].Name = "" }},
 		{`sip.trunks[1].name: "pbx": expected a name that no other trunk has`, func(c *Config) { c.SIP.Trunks = append(c.SIP.Trunks, c.SIP.Trunks[0]) }},
