@@ -22,6 +22,7 @@ const (
 // Input is one talker in a mixer.
 type Input struct {
 	source Source
+	bridge bool    // it is another room
 	level  float64 // how loud it counts, dBov
 	noise  float64 // how loud it is when nobody talks
 	chosen bool

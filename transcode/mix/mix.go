@@ -31,6 +31,12 @@ type FrameWriter interface {
 	WriteFrame(payload []byte, samples int, marker bool) error
 }
 
+// Meter is a FrameWriter that wants to know how loud each frame is. Implemented by federation's voices.
+type Meter interface {
+	// Meter is called before WriteFrame, with the frame's level in dBov: 0 to -127, which is silence.
+	Meter(dBov int)
+}
+
 // Options is how a room is mixed. The zero value is right for calls.
 type Options struct {
 	Loudest    int                      // how many sources are read at most; default 6
@@ -52,6 +58,7 @@ type Mixer struct {
 
 	sum     [transcode.FrameSamples]int32 // of all parts
 	active  bool                          // sum is not silent
+	apart   []*Input                      // that have a part in sum and are not for bridges
 	program frame                         // what listeners hear
 	limiter limiter
 	before  limiter // as it was before this tick
@@ -73,12 +80,20 @@ func New(o Options) *Mixer {
 	if o.Encoder == (transcode.EncoderOptions{}) {
 		o.Encoder = transcode.EncoderOptions{Bitrate: 32000, Complexity: 5}
 	}
-	return &Mixer{options: o, chosen: make([]*Input, 0, o.Loudest), limiter: limiter{gain: 1}, before: limiter{gain: 1}}
+	return &Mixer{options: o, chosen: make([]*Input, 0, o.Loudest), apart: make([]*Input, 0, o.Loudest), limiter: limiter{gain: 1}, before: limiter{gain: 1}}
 }
 
 // AddSource brings a talker into the room.
-func (m *Mixer) AddSource(s Source) *Input {
+func (m *Mixer) AddSource(s Source) *Input { return m.add(newInput(s)) }
+
+// AddBridge is AddSource for the sound of another room. Outputs that lead into other rooms do not hear it, so that no sound goes round.
+func (m *Mixer) AddBridge(s Source) *Input {
 	in := newInput(s)
+	in.bridge = true
+	return m.add(in)
+}
+
+func (m *Mixer) add(in *Input) *Input {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.inputs = append(m.inputs, in)
@@ -103,7 +118,7 @@ func (m *Mixer) Tick() {
 	defer m.mu.Unlock()
 	m.now++
 	m.elect()
-	m.add()
+	m.sumUp()
 	m.before = m.limiter
 	if m.limiter.limit(m.program[:], m.sum[:]) < calmPeak {
 		m.calm++
@@ -120,16 +135,19 @@ func (m *Mixer) Tick() {
 	m.past.add(&m.program)
 }
 
-// add reads the chosen sources and adds them up.
-func (m *Mixer) add() {
+// sumUp reads the chosen sources and adds them up.
+func (m *Mixer) sumUp() {
 	if m.active {
 		clear(m.sum[:])
 	}
-	m.active = false
+	m.active, m.apart = false, m.apart[:0]
 	for i := 0; i < len(m.chosen); i++ {
 		in := m.chosen[i]
 		if in.read(m.now, !m.options.NoLeveling) {
 			m.active = true
+			if in.bridge {
+				m.apart = append(m.apart, in)
+			}
 			for j, v := range in.part {
 				m.sum[j] += v
 			}

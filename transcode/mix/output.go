@@ -19,6 +19,7 @@ const (
 // Output is what one leg hears. It belongs to one mixer at a time. Its methods may be called from any goroutine.
 type Output struct {
 	sink   FrameWriter
+	meter  Meter      // sink, if it is one
 	moving sync.Mutex // held while the mixer changes
 
 	mu     sync.Mutex
@@ -26,6 +27,7 @@ type Output struct {
 	mixer  *Mixer // nil: nowhere
 	self   *Input // what the leg itself says
 	held   bool
+	bridge bool // it leads into another room
 	closed bool
 	marker bool // the next frame is the first one of a talk spurt
 	volume float64
@@ -36,7 +38,7 @@ type Output struct {
 	shared  *line // of mixer
 	own     *line // made when first needed
 	running bool  // own encoded the last frame, or is ready for the next one
-	talks   bool  // self has a part in this tick's sum
+	talks   bool  // self, or another room that a bridge does not hear, has a part in this tick's sum
 	keep    int   // ticks for which own is used
 	limiter limiter
 	room    float32 // factor of the room's sound at the end of the last frame
@@ -49,7 +51,8 @@ func NewOutput(codec transcode.Codec, sink FrameWriter) (*Output, error) {
 	if err := usable(codec); err != nil {
 		return nil, err
 	}
-	return &Output{sink: sink, codec: codec, marker: true, room: 1, limiter: limiter{gain: 1}}, nil
+	meter, _ := sink.(Meter)
+	return &Output{sink: sink, meter: meter, codec: codec, marker: true, room: 1, limiter: limiter{gain: 1}}, nil
 }
 
 // usable tells whether frames can be made for a codec.
@@ -66,6 +69,13 @@ func (o *Output) SetGain(dB float64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.volume = min(max(dB, -40), 20)
+}
+
+// SetBridge says that the leg is another room, which hears no others: see AddBridge.
+func (o *Output) SetBridge() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bridge = true
 }
 
 // SetHeld stops sending, or sends again. What is played meanwhile is not heard.

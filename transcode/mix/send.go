@@ -9,7 +9,7 @@ const duckStep = 0.5
 func (o *Output) prepare(m *Mixer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.talks = o.self != nil && o.self.heard == m.now
+	o.talks = o.self != nil && o.self.heard == m.now || o.bridge && len(m.apart) > 0
 	switch {
 	case o.talks || o.plays() || o.volume != 0 || o.moved != nil:
 		o.keep = keepOwn + waitCalm
@@ -38,6 +38,13 @@ func (o *Output) send(m *Mixer) {
 		payload = o.public(m)
 	case o.running:
 		payload = o.private(m)
+	}
+	if o.meter != nil {
+		made := &m.program
+		if o.running {
+			made = &o.heard
+		}
+		o.meter.Meter(int(loudness(made[:])))
 	}
 	if len(payload) == 0 || o.sink.WriteFrame(payload, o.codec.ClockRate/50, o.marker) != nil {
 		o.failed++
@@ -69,13 +76,16 @@ func (o *Output) private(m *Mixer) []byte {
 	switch {
 	case !m.active:
 		clear(acc)
-	case o.talks:
-		part := o.self.part[:len(acc)]
-		for i, v := range m.sum {
-			acc[i] = v - part[i]
-		}
 	default:
 		copy(acc, m.sum[:])
+		if o.self != nil && o.self.heard == m.now {
+			o.self.takeOut(acc)
+		}
+		for _, in := range m.apart {
+			if o.bridge && in != o.self {
+				in.takeOut(acc)
+			}
+		}
 	}
 	o.turn(acc)
 	if o.moved != nil {
@@ -85,6 +95,14 @@ func (o *Output) private(m *Mixer) []byte {
 	o.play(acc)
 	o.limiter.limit(o.heard[:], acc)
 	return o.own.encode(&o.heard)
+}
+
+// takeOut takes the input's part out of a sum.
+func (in *Input) takeOut(acc []int32) {
+	part := in.part[:len(acc)]
+	for i := range acc {
+		acc[i] -= part[i]
+	}
 }
 
 // begin lets the own line go on where the shared one is.
