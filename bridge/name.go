@@ -55,7 +55,18 @@ func shownNumber(number string, shown policy.Shown) string {
 }
 
 // newIdentity makes a participant's identity: unique, and without anything of the caller in it.
-func newIdentity() string { return "phone-" + strings.ToLower(rand.Text()[:12]) }
+func newIdentity(kind string) string { return kind + "-" + strings.ToLower(rand.Text()[:12]) }
+
+// identityKind begins the identity of a leg in its room.
+func identityKind(protocol string) string {
+	switch protocol {
+	case "webrtc", "whip":
+		return "guest"
+	case "livekit":
+		return "site"
+	}
+	return "phone"
+}
 
 // limit cuts a text after n characters, and drops what does not print.
 func limit(s string, n int) string {

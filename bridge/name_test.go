@@ -59,7 +59,7 @@ func FuzzMaskNumber(f *testing.F) {
 func TestIdentitiesAreUnique(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id := newIdentity()
+		id := newIdentity("phone")
 		if seen[id] {
 			t.Fatalf("%s came twice", id)
 		}

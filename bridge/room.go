@@ -6,9 +6,7 @@ import (
 	"sync"
 
 	"passerelle/bridge/ivr"
-	"passerelle/transcode"
 	"passerelle/transcode/mix"
-	"passerelle/transcode/playout"
 )
 
 // room is a room of the SFU in which calls of this node are. The node listens to it once, hidden, for all of them, and mixes it once. Legs of
@@ -27,9 +25,10 @@ type room struct {
 	mu      sync.Mutex
 	people  map[string]Participant // by identity; hidden ones are not here
 	own     map[string]leg         // this node's, by identity
-	heard   map[string]*heard      // by track
+	hearing *Hearing               // nil: the listener is not in yet
 	members map[chan struct{}]bool // told when people or failed change
 	lobby   lobby                  // who waits to come in
+	stage   *openStage             // of its pictures; nil until a leg has a screen
 	away    bool                   // the listener has lost the SFU, for now
 	failed  error
 }
@@ -37,23 +36,18 @@ type room struct {
 // leg is what a room knows of one of this node's legs.
 type leg struct{ discreet bool } // discreet: it may learn nothing of the room, so nobody hears a sound when people come and go
 
-// heard is one track of the SFU in the mix.
-type heard struct {
-	buffer *playout.Buffer
-	input  *mix.Input
-}
-
 // join brings the hidden listener in. It closes ready.
 func (r *room) join(ctx context.Context) {
 	defer close(r.ready)
 	session, present, err := r.node.SFU.Join(ctx, Join{
-		Room: r.name, Identity: "listener-" + newIdentity(), Name: "Passerelle", Hidden: true, Subscribe: true,
+		Room: r.name, Identity: newIdentity("listener"), Name: "Passerelle", Hidden: true, Subscribe: true,
 	})
 	if err != nil {
 		r.failed = err
 		return
 	}
 	r.session = session
+	r.hearing = NewHearing(session, r.mixer, r.node.Log.With("room", r.name))
 	for _, p := range present {
 		r.arrive(p, false)
 	}
@@ -82,6 +76,7 @@ func (r *room) listen() {
 				reason = e.Reason
 			}
 		}
+		r.openedStage().follow(e) // after people has it: a stage that is raised meanwhile begins with them
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,13 +89,12 @@ func (r *room) leave() {
 	if r.session == nil {
 		return
 	}
+	r.stage.close()
 	r.session.Leave()
 	r.node.Clock.Remove(r.mixer)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for sid := range r.heard {
-		r.forget(sid)
-	}
+	r.hearing.Close()
 	r.mixer.Close()
 }
 
@@ -118,46 +112,9 @@ func (r *room) arrive(p Participant, ring bool) {
 		r.ring(ivr.EntryChime())
 	}
 	if _, ours := r.own[p.Identity]; !ours {
-		r.follow(old, p)
+		r.hearing.Follow(old, p)
 	}
 	r.tell()
-}
-
-// follow subscribes to a participant's new audio tracks and forgets those that are gone.
-func (r *room) follow(old, now Participant) {
-	has := map[string]bool{}
-	for _, t := range now.Tracks {
-		has[t.SID] = true
-		if _, ok := r.heard[t.SID]; ok || !t.Audio || t.Encrypted {
-			continue
-		}
-		buffer, err := playout.New(opusCodec(), playout.Config{})
-		if err != nil {
-			r.node.Log.Error("cannot hear a track", "room", r.name, "error", err)
-			continue
-		}
-		r.heard[t.SID] = &heard{buffer: buffer, input: r.mixer.AddSource(buffer)}
-		if err := r.session.Subscribe(t.SID, buffer); err != nil {
-			r.node.Log.Warn("cannot subscribe to a track", "room", r.name, "error", err)
-		}
-	}
-	for _, t := range old.Tracks {
-		if !has[t.SID] {
-			r.forget(t.SID)
-		}
-	}
-}
-
-// forget takes a track out of the mix.
-func (r *room) forget(sid string) {
-	h, ok := r.heard[sid]
-	if !ok {
-		return
-	}
-	delete(r.heard, sid)
-	_ = r.session.Subscribe(sid, nil)
-	r.mixer.Remove(h.input)
-	h.buffer.Close()
 }
 
 // depart lets a participant go.
@@ -171,9 +128,7 @@ func (r *room) depart(identity string) {
 	delete(r.people, identity)
 	delete(r.lobby.hosts, identity)
 	delete(r.lobby.doubted, identity)
-	for _, t := range p.Tracks {
-		r.forget(t.SID)
-	}
+	r.hearing.Follow(p, Participant{})
 	r.ring(ivr.ExitChime())
 	r.tell()
 }
@@ -240,10 +195,4 @@ func (r *room) deaf() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.away
-}
-
-// opusCodec is what every track of the SFU carries.
-func opusCodec() transcode.Codec {
-	c, _ := transcode.Lookup("opus", transcode.Rate)
-	return c
 }

@@ -16,7 +16,7 @@ func raise(n *Node, name string, session Session, people map[string]Participant)
 		return nil
 	}
 	st := newStage(n.Log.With("room", name), video, func(ctx context.Context) (Session, error) {
-		s, _, err := n.SFU.Join(ctx, Join{Room: name, Identity: "listener-" + newIdentity(), Name: "Passerelle", Hidden: true, Subscribe: true})
+		s, _, err := n.SFU.Join(ctx, Join{Room: name, Identity: newIdentity("listener"), Name: "Passerelle", Hidden: true, Subscribe: true})
 		return s, err
 	})
 	for _, p := range people {
@@ -29,6 +29,26 @@ func raise(n *Node, name string, session Session, people map[string]Participant)
 		st.run(ctx)
 	}()
 	return o
+}
+
+// stageFor is the room's stage where the call's leg has a screen, raised for the first of them; else nil.
+func (r *room) stageFor(c *call) *openStage {
+	if _, ok := c.leg.(Screen); !ok {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stage == nil {
+		r.stage = raise(r.node, r.name, r.session, r.people)
+	}
+	return r.stage
+}
+
+// openedStage is the room's stage, or nil.
+func (r *room) openedStage() *openStage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stage
 }
 
 // follow takes what the listener is told. There may be no stage.

@@ -22,6 +22,7 @@ type stay struct {
 	self    string // the identity in the room
 	changed chan struct{}
 
+	place  *place          // in front of the room's pictures; nil: the leg has none
 	buffer *playout.Buffer // what the caller says, for the other legs of the room
 	input  *mix.Input
 	keypad ivr.Keypad
@@ -61,9 +62,10 @@ const (
 // enter brings the caller into the room: the node's listener first, which is there already when other callers are, then the caller.
 func (c *call) enter(ctx context.Context, ref RoomRef) (*stay, error) {
 	c.ref = ref
-	s := &stay{call: c, self: newIdentity(), changed: make(chan struct{}, 1)}
+	s := &stay{call: c, self: newIdentity(identityKind(c.who.Protocol)), changed: make(chan struct{}, 1)}
 	start := time.Now()
 	me := s.participant()
+	s.asScreen(&me)
 	us := leg{discreet: s.decision.Grant.Learn == policy.LearnNothing}
 	err := c.during(ctx, func(ctx context.Context) error { return s.join(ctx, me, us) })
 	if err != nil {
@@ -83,6 +85,9 @@ func (s *stay) participant() Join {
 	if s.decision.Grant.Foreign {
 		j.Attributes[foreignAttribute] = "true"
 	}
+	if s.who.Bridge {
+		j.Attributes[BridgeAttribute] = "true"
+	}
 	if !s.decision.Grant.Recording {
 		j.Attributes[recordingAttribute] = "refused"
 	}
@@ -91,6 +96,8 @@ func (s *stay) participant() Join {
 
 // Attributes that tell the room about a leg.
 const (
+	// BridgeAttribute is "true" where the leg's far end is another room.
+	BridgeAttribute    = "passerelle.bridge"
 	foreignAttribute   = "passerelle.foreign"   // "true": its sound leaves national infrastructure
 	recordingAttribute = "passerelle.recording" // "refused": it may not be recorded, and is silent while the room is
 )
@@ -110,8 +117,14 @@ func (s *stay) join(ctx context.Context, me Join, us leg) (err error) {
 	if s.buffer, err = playout.New(s.audio.Codec(), playout.Config{}); err != nil {
 		return err
 	}
-	s.input = s.room.mixer.AddSource(s.buffer)
+	if s.who.Bridge {
+		s.input = s.room.mixer.AddBridge(s.buffer)
+		s.ears.SetBridge()
+	} else {
+		s.input = s.room.mixer.AddSource(s.buffer)
+	}
 	s.mouth.open(s.track, s.buffer)
+	s.place = s.takePlace(s.room.stageFor(s.call), s.session, me)
 	return nil
 }
 
@@ -125,6 +138,9 @@ func (s *stay) leave() {
 	if s.input != nil {
 		s.room.mixer.Remove(s.input)
 		s.buffer.Close()
+	}
+	if s.place != nil {
+		s.place.leave()
 	}
 	if s.session != nil {
 		s.session.Leave()
@@ -229,6 +245,9 @@ func (s *stay) reconsider(ctx context.Context) error {
 		s.bar(barRule, !now.Audio.Sends(), ivr.ListenOnly)
 		s.showMuted(ctx)
 	}
+	if s.place != nil {
+		s.place.setGrant(now)
+	}
 	s.hours.set(s.began, now)
 	return s.company()
 }
@@ -314,6 +333,9 @@ func (s *stay) stop(p **mix.Playback) {
 
 // follow does what the SFU tells this participant.
 func (s *stay) follow(ctx context.Context, e SessionEvent) error {
+	if s.place.follow(e) {
+		return nil
+	}
 	switch e.Kind {
 	case MutedByHost:
 		s.hostMutes(e.Muted)
