@@ -70,6 +70,9 @@ func newCall(n *Node, leg Leg) *call {
 	}
 	c.log = n.Log.With("call", who.CallID)
 	c.display, _ = leg.(Display)
+	if who.Outbound {
+		c.ref = RoomRef{Name: who.Room, Source: "operator"} // the rules are asked about it before anything is sent
+	}
 	if c.lang == "" {
 		c.lang = n.IVR.Language
 	}

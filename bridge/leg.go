@@ -62,7 +62,9 @@ type Caller struct {
 	Language  string     // the trunk's; empty: the default
 	Platform  string     // profile of the foreign platform on the far side; empty: none
 	Link      string     // id of the link that a guest came by
-	Room      string     // that the link is for: no PIN is asked
+	Room      string     // that the link or the operator names: no PIN is asked
+	Outbound  bool       // we call: an operator wants Room to be joined with what is Called
+	Bridge    bool       // the far end is another room: it and other such legs do not hear each other, so that no sound goes round
 	Lobby     bool       // the link wants a host to let the guest in, whatever the rule says
 }
 

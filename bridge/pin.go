@@ -14,6 +14,8 @@ import (
 // A caller who knows the way types at once: every announcement can be cut short by the first digit.
 func (c *call) findRoom(ctx context.Context) (RoomRef, error) {
 	switch {
+	case c.who.Outbound:
+		return c.ref, nil
 	case c.who.Room != "":
 		return RoomRef{Name: c.who.Room, Source: "link"}, nil
 	case c.decision.Grant.Room != "":

@@ -47,7 +47,9 @@ func (r *room) join(ctx context.Context) {
 		return
 	}
 	r.session = session
+	r.mu.Lock()
 	r.hearing = NewHearing(session, r.mixer, r.node.Log.With("room", r.name))
+	r.mu.Unlock()
 	for _, p := range present {
 		r.arrive(p, false)
 	}

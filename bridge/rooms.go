@@ -29,7 +29,6 @@ func (rs *rooms) enter(ctx context.Context, name string) (*room, error) {
 			ready:   make(chan struct{}),
 			people:  map[string]Participant{},
 			own:     map[string]leg{},
-			heard:   map[string]*heard{},
 			members: map[chan struct{}]bool{},
 			lobby:   newLobby(),
 		}
@@ -83,11 +82,9 @@ func (rs *rooms) playoutDelay() time.Duration {
 	n := 0
 	for _, r := range rs.all {
 		r.mu.Lock()
-		for _, h := range r.heard {
-			if d := h.buffer.Stats().Delay; d > 0 {
-				sum += d
-				n++
-			}
+		for d := range r.hearing.delays() {
+			sum += d
+			n++
 		}
 		r.mu.Unlock()
 	}

@@ -50,12 +50,20 @@ func (c *call) obey(d policy.Decision) error {
 // facts is what is known of the call now.
 func (c *call) facts() policy.Facts {
 	f := policy.Facts{
-		At: time.Now(), Direction: policy.In, Protocol: c.who.Protocol, Trunk: c.who.Trunk, Source: c.who.Source, Transport: c.who.Transport,
+		At: time.Now(), Direction: c.direction(), Protocol: c.who.Protocol, Trunk: c.who.Trunk, Source: c.who.Source, Transport: c.who.Transport,
 		Encrypted: c.encrypted(), Caller: c.who.Number, Called: c.who.Called, Identity: c.who.Identity, Platform: c.who.Platform, Link: c.who.Link,
 		Room: c.ref.Name, Class: c.ref.Class,
 	}
 	f.InRoom, f.OfSource, f.OfRule = c.node.counts(c)
 	return f
+}
+
+// direction is who began.
+func (c *call) direction() policy.Direction {
+	if c.who.Outbound {
+		return policy.Out
+	}
+	return policy.In
 }
 
 // encrypted tells whether media is encrypted or, before it is agreed on, can be.
