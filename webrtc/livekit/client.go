@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,6 +27,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/pion/interceptor"
+	pion "github.com/pion/webrtc/v4"
 
 	"passerelle/bridge"
 	"passerelle/configs"
@@ -40,6 +43,7 @@ type Client struct {
 	log    *slog.Logger
 	base   *url.URL // http or https
 	port   *webrtc.Port
+	pass   *egress.Pass // nil: the national networks
 	dialer websocket.Dialer
 	http   *http.Client
 
@@ -50,6 +54,17 @@ type Client struct {
 
 // New makes a client and opens the media port. It does not talk to the server.
 func New(cfg configs.LiveKit, guard *egress.Guard, log *slog.Logger) (*Client, error) {
+	return newClient(cfg, guard, nil, guard.DialContext, log)
+}
+
+// NewFor is New for a LiveKit of somebody else: what it reaches is what the pass permits. Who made the pass closes it, after the client.
+func NewFor(cfg configs.LiveKit, guard *egress.Guard, pass *egress.Pass, log *slog.Logger) (*Client, error) {
+	return newClient(cfg, guard, pass, pass.DialContext, log)
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func newClient(cfg configs.LiveKit, guard *egress.Guard, pass *egress.Pass, dial dialFunc, log *slog.Logger) (*Client, error) {
 	base, err := url.Parse(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("livekit.url: %w", err)
@@ -83,14 +98,14 @@ func New(cfg configs.LiveKit, guard *egress.Guard, log *slog.Logger) (*Client, e
 		return nil, fmt.Errorf("livekit.udp_listen: %w", err)
 	}
 	return &Client{
-		cfg: cfg, secret: secret, log: log, base: base, port: port, sessions: map[*Session]struct{}{},
+		cfg: cfg, secret: secret, log: log, base: base, port: port, pass: pass, sessions: map[*Session]struct{}{},
 		dialer: websocket.Dialer{
-			NetDialContext: guard.DialContext, TLSClientConfig: roots, HandshakeTimeout: cfg.JoinTimeout,
+			NetDialContext: dial, TLSClientConfig: roots, HandshakeTimeout: cfg.JoinTimeout,
 			ReadBufferSize: 2048, WriteBufferSize: 2048, WriteBufferPool: &sync.Pool{},
 		},
 		http: &http.Client{
 			Transport: &http.Transport{
-				DialContext: guard.DialContext, TLSClientConfig: roots, ForceAttemptHTTP2: true,
+				DialContext: dial, TLSClientConfig: roots, ForceAttemptHTTP2: true,
 				MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: 30 * time.Second,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -113,6 +128,14 @@ func readSecret(cfg configs.LiveKit) ([]byte, error) {
 		return nil, errors.New("livekit.api_key and livekit.api_secret: expected both, they are LiveKit's own")
 	}
 	return []byte(secret), nil
+}
+
+// newPeer makes a peer connection that reaches what the client may.
+func (c *Client) newPeer(media *pion.MediaEngine, chain *interceptor.Registry) (*webrtc.Peer, error) {
+	if c.pass == nil {
+		return c.port.NewPeer(media, chain)
+	}
+	return c.port.NewPeerFor(c.pass, media, chain)
 }
 
 // Close ends all sessions, and closes the media port.

@@ -131,7 +131,7 @@ func (s *Session) makePublisher() error {
 	if err != nil {
 		return err
 	}
-	peer, err := s.client.port.NewPeer(media, chain)
+	peer, err := s.client.newPeer(media, chain)
 	if err != nil {
 		return err
 	}

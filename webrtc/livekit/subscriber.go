@@ -165,7 +165,7 @@ func (s *Session) makeSubscriber() error {
 	if err != nil {
 		return err
 	}
-	peer, err := s.client.port.NewPeer(engine, receivingChain())
+	peer, err := s.client.newPeer(engine, receivingChain())
 	if err != nil {
 		return err
 	}
