@@ -54,6 +54,9 @@ func (c Config) Warnings() []string {
 			list = append(list, fmt.Sprintf("sites[%d].url: ws: the key's tokens and the keys of media travel unencrypted", i))
 		}
 	}
+	if c.Journal.URL == "off" {
+		list = append(list, "journal.url: off: nothing is recorded, and nobody can show later what crossed")
+	}
 	for i, t := range c.SIP.Trunks {
 		if t.Encryption == "require" && len(c.SIP.TLS.Listen) == 0 {
 			list = append(list, fmt.Sprintf("sip.trunks[%d].encryption: require: without sip.tls.listen, SDES keys of the media travel unencrypted", i))

@@ -130,7 +130,7 @@ func dueTo(ctx context.Context, tx *sql.Tx, node string, from uint64, now time.T
 		return 0, err
 	}
 	var young uint64
-	err = tx.QueryRowContext(ctx, "SELECT seq FROM journal_records WHERE node = $1 AND seq > $2 AND at >= $3 AND at <= $4 ORDER BY seq LIMIT 1",
+	err = tx.QueryRowContext(ctx, "SELECT seq FROM journal_records WHERE node = $1 AND seq > $2 AND at + 0 BETWEEN $3 AND $4 ORDER BY seq LIMIT 1",
 		node, int64(from), now.Add(-age).UnixMicro(), now.Add(ahead).UnixMicro()).Scan(&young)
 	if errors.Is(err, sql.ErrNoRows) {
 		return due, nil

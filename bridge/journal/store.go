@@ -72,7 +72,7 @@ func openSQLite(path string) (*Store, error) {
 		u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options + "&_busy_timeout=10000&_secure_delete=on"}
 		return sql.Open("sqlite3", u.String())
 	}
-	write, err := open("_journal_mode=WAL&_synchronous=FULL&_txlock=immediate")
+	write, err := open("_journal_mode=WAL&_synchronous=FULL&_txlock=immediate&_cache_size=-16000")
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,9 @@ func benchmark(b *testing.B, d database) {
 		for n.w.Stats().Queued > 4096 { // as fast as it can, and not faster
 			time.Sleep(100 * time.Microsecond)
 		}
-		n.w.Write(entries[i%len(entries)])
+		e := entries[i%len(entries)]
+		e.Time = begin.Add(time.Duration(i) * time.Millisecond)
+		n.w.Write(e)
 	}
 	n.settle()
 	b.StopTimer()

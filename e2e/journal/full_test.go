@@ -19,10 +19,6 @@ import (
 	"passerelle/internal/egress"
 )
 
-// TestDiskFull fills the disk under a node, a small one that only its process sees. The node says that it is not ready, loses nothing of what it
-// acknowledged, goes on when there is room again, and its record tells what was lost meanwhile.
-func TestDiskFull(t *testing.T) { onSmallDisk(t, task{Node: "node-1", Dir: t.TempDir()}) }
-
 // onSmallDisk runs a node in a child process, with a disk of its own.
 func onSmallDisk(t *testing.T, k task) {
 	t.Helper()
