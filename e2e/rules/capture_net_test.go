@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"passerelle/e2e/stack"
 )
 
 // The world of a capture: the gateway's machine and everybody else, with one cable between them. All that is not the gateway's own network is behind
@@ -51,6 +53,7 @@ func inNamespaces(t *testing.T) (others string, inside bool) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test makes network namespaces (ip netns) and records packets (tcpdump): run it as root")
 	}
+	stack.Build(t) // inside, it is there already
 	id := fmt.Sprintf("passerelle-%d-%05x", os.Getpid(), rand.N(1<<20))
 	here, elsewhere := id+"-g", id+"-o"
 	t.Cleanup(func() {

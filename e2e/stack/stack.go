@@ -140,7 +140,7 @@ sip:
 %s
 `, s.HTTP, tokensFile, filepath.Join(s.Dir, "state"), s.SFU.URL(), Key, rules, directory, s.SIP, s.SIP, s.TLS, s.Cert, filepath.Join(s.Dir, "key.pem"), trunks, o.Extra))
 
-	s.gateway = exec.Command(build(t), "serve", "--config", config)
+	s.gateway = exec.Command(Build(t), "serve", "--config", config)
 	s.gateway.Env = append(append(os.Environ(), "PASSERELLE_LIVEKIT_API_SECRET="+Secret, "PASSERELLE_CALLS_MAX_LOAD=0", "GORACE=atexit_sleep_ms=0"), o.Environ...)
 	s.gateway.Stdout, s.gateway.Stderr = s.log, s.log
 	s.gateway.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -283,8 +283,8 @@ func (s *Stack) Metric(t *testing.T, name string) float64 {
 	return -1
 }
 
-// build builds the gateway with the race detector, once per process.
-func build(t *testing.T) string {
+// Build builds the gateway with the race detector, once per process, and answers the program's path. Start does it, too.
+func Build(t *testing.T) string {
 	t.Helper()
 	path, err := builtOnce()
 	if err != nil {
