@@ -24,7 +24,6 @@ type mover struct {
 	away      error // why the last try failed
 	tip       *tip  // of the chain, as we wrote it; nil: not known yet
 	tried     tip   // where the chain ends if the last batch was stored although it failed
-	head      *Head // the last one that was signed
 	noted     time.Time
 }
 

@@ -93,13 +93,10 @@ func Open(ctx context.Context, cfg configs.Journal, node string, dial Dial, log 
 }
 
 func (w *Writer) open(ctx context.Context, dial Dial) (err error) {
-	if w.dir, err = stateDir(w.cfg.Dir); err != nil {
+	if w.dir, err = StateDir(w.cfg); err != nil {
 		return err
 	}
 	w.cfg.Dir = w.dir
-	if err := os.MkdirAll(w.dir, 0o700); err != nil {
-		return fmt.Errorf("journal.dir: %w", err)
-	}
 	if w.lock, err = lockDir(w.dir); err != nil {
 		return err
 	}
@@ -152,21 +149,27 @@ func (w *Writer) Write(e Entry) {
 	if e.Time.IsZero() {
 		e.Time = w.now()
 	}
-	payload := appendEntry(make([]byte, 0, 256), &e)
+	if !w.enqueue(appendEntry(make([]byte, 0, 256), &e)) {
+		w.lost.Add(1)
+		w.stats.lost.Add(1)
+	}
+}
+
+// enqueue hands an entry to the intake, if there is room.
+func (w *Writer) enqueue(payload []byte) bool {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	if size := int64(len(payload)); !w.closed && w.waiting.Add(size) <= queueBytes {
-		select {
-		case w.queue <- item{payload: payload}:
-			return
-		default:
-		}
-		w.waiting.Add(-size)
-	} else if !w.closed {
-		w.waiting.Add(-size)
+	size := int64(len(payload))
+	if w.closed || w.waiting.Load()+size > queueBytes {
+		return false
 	}
-	w.lost.Add(1)
-	w.stats.lost.Add(1)
+	select {
+	case w.queue <- item{payload: payload}:
+		w.waiting.Add(size)
+		return true
+	default:
+		return false
+	}
 }
 
 // Flush returns when everything that was written before is safe on a disk.

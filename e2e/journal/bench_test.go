@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -25,7 +24,7 @@ func benchmark(b *testing.B, d database) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/time.Since(begin).Seconds(), "records/s")
 	if s := n.w.Stats(); s.Lost != 0 || s.Stored != uint64(b.N) {
-		b.Fatal(fmt.Sprintf("%+v of %d", s, b.N))
+		b.Fatalf("%+v of %d", s, b.N)
 	}
 	n.stop()
 }
