@@ -95,7 +95,7 @@ func (c *call) run(ctx context.Context) error {
 	if err := c.decide(ctx); err != nil {
 		return err
 	}
-	c.terms = Terms{Encryption: c.decision.Grant.Encryption, Codecs: c.decision.Grant.Codecs, Networks: c.decision.Grant.Networks}
+	c.terms = Terms{Encryption: c.decision.Grant.Encryption, Codecs: c.decision.Grant.Codecs, Networks: c.decision.Grant.Networks, Names: c.decision.Grant.Hosts}
 	if err := c.leg.Ring(ctx, c.terms); err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (c *call) accept(d policy.Decision) (policy.Decision, error) {
 			d = refused(d, policy.Unavailable, "The record of calls cannot be written")
 		}
 	}
-	if d.Allowed && c.beyond(d.Grant.Networks) {
+	if d.Allowed && c.beyond(d.Grant) {
 		d = refused(d, policy.Forbidden, "Media may not go where this call sends it")
 	}
 	if d.Allowed {
@@ -97,14 +97,19 @@ func (c *call) accept(d policy.Decision) (policy.Decision, error) {
 	return d, nil
 }
 
-// beyond tells whether media goes to a network that an earlier decision granted and that is not among networks.
-func (c *call) beyond(networks []netip.Prefix) bool {
+// beyond tells whether media goes where an earlier decision let it go and this grant does not: to a network, or to an address of a host, which only the
+// leg knows.
+func (c *call) beyond(g policy.Grant) bool {
 	if c.audio == nil {
 		return false
 	}
 	to := c.audio.Stats().Remote.Addr()
 	has := func(p netip.Prefix) bool { return p.Contains(to) }
-	return to.IsValid() && slices.ContainsFunc(c.terms.Networks, has) && !slices.ContainsFunc(networks, has)
+	if !to.IsValid() || slices.ContainsFunc(g.Networks, has) {
+		return false
+	}
+	lost := func(host string) bool { return !slices.Contains(g.Hosts, host) }
+	return slices.ContainsFunc(c.terms.Networks, has) || slices.ContainsFunc(c.terms.Names, lost) && !to.IsPrivate() && !to.IsLoopback()
 }
 
 // refused turns a decision into its contrary.
@@ -124,7 +129,7 @@ func (n *Node) counts(c *call) (room, source int, rules map[string]int) {
 		if other.claim.room == c.ref.Name && c.ref.Name != "" {
 			room++
 		}
-		if other.claim.source == c.who.Source {
+		if other.claim.source == c.who.Source && c.who.Source.IsValid() {
 			source++
 		}
 		rules[other.claim.rule]++

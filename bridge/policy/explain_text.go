@@ -144,6 +144,7 @@ func (g Grant) text(inRoom bool) string {
 	line("encryption", string(g.Encryption))
 	line("codecs", strings.Join(g.Codecs, ", "))
 	line("networks", strings.Trim(fmt.Sprint(g.Networks), "[]"))
+	line("hosts", strings.Join(g.Hosts, ", "))
 	line("name", g.Name)
 	line("show_number", string(g.ShowNumber))
 	line("learn", string(g.Learn))

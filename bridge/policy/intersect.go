@@ -20,6 +20,7 @@ func Intersect(a, b Grant) Grant {
 		Picture:    Picture{lower(a.Picture.Height, b.Picture.Height), lower(a.Picture.Rate, b.Picture.Rate), lower(a.Picture.Kbps, b.Picture.Kbps)},
 		Encryption: stricter(encryptions(), a.Encryption, b.Encryption),
 		Networks:   commonNetworks(a.Networks, b.Networks),
+		Hosts:      common(a.Hosts, b.Hosts),
 		Name:       cmp.Or(a.Name, b.Name),
 		ShowNumber: stricter(shown(), a.ShowNumber, b.ShowNumber),
 		Learn:      stricter(learnings(), a.Learn, b.Learn),

@@ -41,6 +41,7 @@ func (p *parser) grant(n *yaml.Node, r *rule) Grant {
 		read("encryption", func(n *yaml.Node) { word(&p.reader, n, &g.Encryption, encryptions()...) }),
 		read("codecs", func(n *yaml.Node) { words(&p.reader, n, &g.Codecs, codecs()...) }),
 		read("networks", func(n *yaml.Node) { g.Networks = p.networks(n) }),
+		read("hosts", func(n *yaml.Node) { g.Hosts = p.hosts(n) }),
 		read("name", func(n *yaml.Node) { g.Name, _ = p.text(n, maxText) }),
 		read("show_number", func(n *yaml.Node) { word(&p.reader, n, &g.ShowNumber, shown()...) }),
 		read("learn", func(n *yaml.Node) { word(&p.reader, n, &g.Learn, learnings()...) }),
@@ -59,6 +60,22 @@ func (p *parser) grant(n *yaml.Node, r *rule) Grant {
 	}
 	p.weigh(n, &g, r, said)
 	return g
+}
+
+// hosts reads DNS names.
+func (p *parser) hosts(n *yaml.Node) []string {
+	var names []string
+	for _, item := range p.list(n) {
+		if item.Kind != yaml.ScalarNode || len(item.Value) > 253 || !regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z][a-zA-Z0-9-]{0,62}$`).MatchString(item.Value) {
+			p.refuse(item, "expected the name of a host, such as media.partner.example; addresses belong to networks")
+			continue
+		}
+		names = append(names, strings.ToLower(item.Value))
+	}
+	if len(names) > 16 {
+		p.refuse(n, "expected at most 16 hosts")
+	}
+	return names
 }
 
 func allKeys() []Key { return []Key{KeyMute, KeyHand, KeyVolume, KeyCount} }

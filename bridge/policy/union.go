@@ -13,6 +13,7 @@ func union(a, b Grant) Grant {
 		Picture:    Picture{higher(a.Picture.Height, b.Picture.Height), higher(a.Picture.Rate, b.Picture.Rate), higher(a.Picture.Kbps, b.Picture.Kbps)},
 		Encryption: milder(encryptions(), a.Encryption, b.Encryption),
 		Networks:   either(a.Networks, b.Networks),
+		Hosts:      either(a.Hosts, b.Hosts),
 		Name:       same(a.Name, b.Name),
 		ShowNumber: milder(shown(), a.ShowNumber, b.ShowNumber),
 		Learn:      milder(learnings(), a.Learn, b.Learn),
