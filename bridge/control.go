@@ -75,11 +75,14 @@ type Change struct {
 	Reason string
 }
 
-// The errors of orders.
+// The errors of orders, and of calls that are to be made.
 var (
 	ErrNoCall  = errors.New("there is no such call")
 	ErrNotNow  = errors.New("the call is in a state in which this cannot be done")
 	ErrNoOrder = errors.New("there is no such order")
+	// ErrNoTarget is of an address that nothing can be called at, ErrJoined of rooms that are joined already.
+	ErrNoTarget = errors.New("there is no such place to call")
+	ErrJoined   = errors.New("these rooms are joined already")
 )
 
 // orderTime is how long a call may take to do what it is told.

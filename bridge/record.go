@@ -39,10 +39,21 @@ func (c *call) recordDecision(d policy.Decision) {
 	case d.Open:
 		e.Outcome = "open" // until the room is known
 	}
-	if c.who.Link != "" {
-		e.Fields["link"] = c.who.Link
-	}
+	c.whence(e.Fields)
 	c.record(e)
+}
+
+// whence adds what only some calls have.
+func (c *call) whence(f map[string]string) {
+	if c.who.Link != "" {
+		f["link"] = c.who.Link
+	}
+	if c.who.Platform != "" {
+		f["platform"] = c.who.Platform
+	}
+	if c.who.Outbound {
+		f["direction"] = string(c.direction())
+	}
 }
 
 // recordAdmission keeps who waited in a lobby, and who decided on them.
@@ -60,9 +71,7 @@ func (c *call) recordCall(reason error) {
 	if c.who.Identity != "" && c.who.Identity != c.who.Number {
 		f["identity"] = c.who.Identity
 	}
-	if c.who.Link != "" {
-		f["link"] = c.who.Link
-	}
+	c.whence(f)
 	if c.audio != nil {
 		s := c.audio.Stats()
 		f["codec"], f["encryption"], f["chain"] = c.audio.Codec().Name, s.Encryption, c.chain
