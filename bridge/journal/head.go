@@ -61,14 +61,14 @@ func (s *Store) sign(ctx context.Context, node string, t *tip, key ed25519.Priva
 	return head, err
 }
 
-var errNothing = errors.New("nothing to sign") // takes back what the transaction did
+var errNothing = errors.New("nothing to sign")
 
 func signHead(ctx context.Context, tx *sql.Tx, node string, t *tip, key ed25519.PrivateKey, at time.Time, shortened uint64) (*Head, error) {
 	h := Head{Node: node, Time: at, Shortened: shortened, Key: key.Public().(ed25519.PublicKey)}
 	var hash []byte
-	// Locks the chain, too.
-	err := tx.QueryRowContext(ctx, "UPDATE journal_chains SET head = head + 1 WHERE node = $1 RETURNING seq, hash, head", node).
-		Scan(&h.Seq, &hash, &h.Number)
+	var last uint64
+	// The update changes nothing: it locks the chain.
+	err := tx.QueryRowContext(ctx, "UPDATE journal_chains SET head = head WHERE node = $1 RETURNING seq, hash, head", node).Scan(&h.Seq, &hash, &last)
 	if err != nil {
 		return nil, err
 	}
@@ -79,18 +79,28 @@ func signHead(ctx context.Context, tx *sql.Tx, node string, t *tip, key ed25519.
 	if h.Others, err = others(ctx, tx, node); err != nil {
 		return nil, err
 	}
-	before, err := readHead(ctx, tx, node, h.Number-1)
+	before, err := readHead(ctx, tx, node, last)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
-	h.Shortened = max(h.Shortened, before.Shortened)
-	if h.Seq == 0 || before.Seq == h.Seq && before.Shortened == h.Shortened && before.Others == h.Others {
+	if before.Key.Equal(h.Key) && before.signed() { // what somebody else wrote there is not signed again
+		h.Shortened = max(h.Shortened, before.Shortened)
+		if before.Seq == h.Seq && before.Shortened == h.Shortened && before.Others == h.Others {
+			return nil, errNothing
+		}
+	}
+	if h.Seq == 0 {
 		return nil, errNothing
 	}
+	h.Number = last + 1
 	h.Signature = ed25519.Sign(key, h.content())
 	_, err = tx.ExecContext(ctx, `INSERT INTO journal_heads (node, number, seq, hash, at, shortened, others, public_key, signature)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, node, int64(h.Number), int64(h.Seq), h.Hash[:], h.Time.UnixMicro(), int64(h.Shortened), h.Others,
 		[]byte(h.Key), h.Signature)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE journal_chains SET head = $1 WHERE node = $2", int64(h.Number), node)
 	return &h, err
 }
 

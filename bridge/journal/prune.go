@@ -216,7 +216,8 @@ func checkPieces(list []piece, from uint64) error {
 	return nil
 }
 
-// replace puts signed runs into the place of the records and runs that they stand for. Heads within them say nothing any more, but for the last one.
+// replace puts signed runs into the place of the records and runs that they stand for. Heads within them say nothing any
+// more, unless they are the last that permits shortening so far.
 func replace(ctx context.Context, tx *sql.Tx, node string, records, old []uint64, runs []*run, key ed25519.PrivateKey) error {
 	if err := remove(ctx, tx, "DELETE FROM journal_records WHERE node = $1 AND seq IN ", node, records); err != nil {
 		return err
@@ -236,7 +237,7 @@ func replace(ctx context.Context, tx *sql.Tx, node string, records, old []uint64
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM journal_heads WHERE node = $1 AND seq >= $2 AND seq < $3
-		AND number < (SELECT head FROM journal_chains WHERE journal_chains.node = $1)
+		AND EXISTS (SELECT 1 FROM journal_heads l WHERE l.node = $1 AND l.number > journal_heads.number AND l.shortened >= journal_heads.shortened)
 		AND EXISTS (SELECT 1 FROM journal_pruned r WHERE r.node = $1 AND r.first <= journal_heads.seq AND r.last > journal_heads.seq)`,
 		node, int64(runs[0].first), int64(runs[len(runs)-1].last))
 	return err

@@ -63,6 +63,7 @@ func suite(t *testing.T, d database) {
 		"shortens":                         testShortens,
 		"removes what is old":              testRemoves,
 		"removes nothing from a bad chain": testRemovesNothing,
+		"signs no forged permission":       testLaunders,
 		"survives clocks that jump":        testClock,
 		"is verified while it is written":  testVerifyWhileWritten,
 	} {
