@@ -18,6 +18,7 @@ import (
 
 // TestCall is a guest's way from the link to the end: sound both ways, pictures both ways, microphone and hand, and what the page is told.
 func TestCall(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	link, token := h.link(links.Wish{Title: "Revue", Uses: 1, Language: "en"})
@@ -26,7 +27,7 @@ func TestCall(t *testing.T) {
 		t.Errorf("terms %+v", terms)
 	}
 	p, w := h.hello(session)
-	if w.State != StateNew || w.Version != Version || w.Maximum != 9 || w.Grace != 2 {
+	if w.State != StateNew || w.Version != Version || w.Maximum != 9 || w.Grace != 30 {
 		t.Errorf("welcome %+v", w)
 	}
 	p.join(join{Name: "Ana", Muted: true}, true, 2)
@@ -196,6 +197,7 @@ func TestCall(t *testing.T) {
 
 // TestLobby: what a page is told on its way into the room.
 func TestLobby(t *testing.T) {
+	t.Parallel()
 	step := make(chan bridge.Standing)
 	h := open(t, nil, func(ctx context.Context, l *Leg) {
 		if err := l.Ring(ctx, bridge.Terms{}); err != nil {
@@ -227,6 +229,7 @@ func TestLobby(t *testing.T) {
 
 // TestConsent: where media leaves, nobody joins who has not agreed to it.
 func TestConsent(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, func(c *configs.Guests) { c.Consent, c.HostedIn = "Text.", "France" }, r.take)
 	_, token := h.link(links.Wish{Name: "Ana"})

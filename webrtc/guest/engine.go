@@ -12,6 +12,7 @@ import (
 
 	"passerelle/bridge"
 	"passerelle/transcode"
+	"passerelle/webrtc"
 )
 
 // dependencyURI is the dependency descriptor of AV1 (AV1 RTP specification, appendix A). It passes as it is.
@@ -63,10 +64,6 @@ func newChain() (*interceptor.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(512))
-	if err != nil {
-		return nil, err
-	}
 	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorSize(256))
 	if err != nil {
 		return nil, err
@@ -75,7 +72,7 @@ func newChain() (*interceptor.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range []interceptor.Factory{receiver, sender, responder, generator, feedback} {
+	for _, f := range []interceptor.Factory{receiver, sender, webrtc.Resend{Packets: 512}, generator, feedback} {
 		r.Add(f)
 	}
 	return r, nil

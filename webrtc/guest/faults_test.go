@@ -51,8 +51,9 @@ func mixReaches(t testing.TB, audio bridge.Audio, p *tab) {
 	}
 }
 
-// TestComeBack: a page that lost its socket, was loaded anew, or was opened twice goes on in the same call; one that stays away ends it.
+// TestComeBack: a page that lost its socket, was loaded anew, or was opened twice goes on in the same call.
 func TestComeBack(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	p, leg, session, _ := h.guest(r, links.Wish{})
@@ -101,7 +102,17 @@ func TestComeBack(t *testing.T) {
 	if len(r.ended) != 0 || h.Legs() != 1 {
 		t.Fatalf("%d legs", h.Legs())
 	}
-	_ = p.ws.NetConn().Close() // and nobody comes back
+	p.say("leave", leave{})
+	p.ended("hung_up", closeLeft)
+}
+
+// TestStayAway: a page that does not come back ends its call.
+func TestStayAway(t *testing.T) {
+	t.Parallel()
+	r := newRoom()
+	h := open(t, func(c *configs.Guests) { c.Grace = time.Second }, r.take)
+	p, _, session, _ := h.guest(r, links.Wish{})
+	_ = p.ws.NetConn().Close()
 	if err := wait(t, "end", r.ended); !errors.Is(err, bridge.ErrSignalling) {
 		t.Errorf("ended: %v", err)
 	}
@@ -114,6 +125,7 @@ func credentials(sdp string) string { return regexp.MustCompile(`a=ice-ufrag:\S+
 
 // TestTakenBack: a link that is taken back ends who came by it, wherever they are; one that is over, too.
 func TestTakenBack(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	p, _, _, l := h.guest(r, links.Wish{})
@@ -175,6 +187,7 @@ func TestLinks(t *testing.T) {
 
 // TestHostileMessages: what no page says is refused, and ends the socket when it does not stop.
 func TestHostileMessages(t *testing.T) {
+	t.Parallel()
 	h := open(t, nil, newRoom().take)
 	_, token := h.link(links.Wish{})
 	session, _, _ := h.exchange(token)
@@ -283,6 +296,7 @@ func TestHostileOffers(t *testing.T) {
 
 // TestWrongFingerprint: whoever answers DTLS with another certificate than the offer says gets no media, and the guest does not get in.
 func TestWrongFingerprint(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	h.upTime = 2 * time.Second
@@ -301,6 +315,7 @@ func TestWrongFingerprint(t *testing.T) {
 
 // TestNeverUp: a guest that never finishes ICE does not get in, and does not stay.
 func TestNeverUp(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	h.upTime = time.Second
@@ -315,6 +330,7 @@ func TestNeverUp(t *testing.T) {
 
 // TestSlowReader: a page that does not read is cut, and its call waits for it to come back.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	_, token := h.link(links.Wish{})
@@ -371,6 +387,7 @@ func dialDeaf(t *testing.T, h *house, session string) net.Conn {
 
 // TestCrowd: connections, requests and guests of one address are bounded.
 func TestCrowd(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, func(c *configs.Guests) { c.MaxPerAddress, c.Max = 2, 10 }, r.take)
 	t.Run("connections", func(t *testing.T) {
@@ -543,12 +560,14 @@ func TestFloodedMicrophone(t *testing.T) {
 	h := open(t, nil, r.take)
 	p, _, _, _ := h.guest(r, links.Wish{})
 	audio := wait(t, "audio", r.audio)
+	began := time.Now()
 	for i := range 3000 {
 		_ = p.microphone.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: uint16(i)}, Payload: bytes.Repeat([]byte{1}, 20)})
 	}
 	until(t, "sound", func() bool { return audio.Stats().PacketsReceived > 0 })
 	mixReaches(t, audio, p) // some time has passed
-	if n := audio.Stats().PacketsReceived; n > 2*voicePackets {
-		t.Errorf("%d packets of 3000 were looked at", n)
+	n := audio.Stats().PacketsReceived
+	if most := voicePackets * (1 + time.Since(began).Seconds()); float64(n) > most {
+		t.Errorf("%d packets of 3000 were looked at, %.0f may be", n, most)
 	}
 }

@@ -90,7 +90,7 @@ func (b *buffer) String() string {
 func open(t testing.TB, change func(*configs.Guests), take func(ctx context.Context, l *Leg)) *house {
 	t.Helper()
 	cfg := configs.Defaults().Guests
-	cfg.Listen, cfg.Rate, cfg.Grace = "127.0.0.1:0", 1000, 2*time.Second
+	cfg.Listen, cfg.Rate, cfg.Grace = "127.0.0.1:0", 1000, 30*time.Second
 	if change != nil {
 		change(&cfg)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,14 +199,11 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 func (s *Server) close() {
 	s.mu.Lock()
 	s.draining, s.ending = true, true
-	var left []*session
-	for _, n := range s.sessions {
-		left = append(left, n)
-	}
+	left := slices.Collect(maps.Values(s.sessions))
 	for sock := range s.strangers {
 		sock.end(closing(bridge.ErrDraining))
 	}
-	resources := s.resources
+	resources := slices.Collect(maps.Values(s.resources))
 	s.mu.Unlock()
 	for _, n := range left {
 		n.end(bridge.ErrDraining)
@@ -284,14 +283,7 @@ func (s *Server) watchLinks(ctx context.Context) {
 		revoked[id] = true
 	}
 	s.mu.Lock()
-	var sessions []*session
-	for _, n := range s.sessions {
-		sessions = append(sessions, n)
-	}
-	var resources []*resource
-	for _, r := range s.resources {
-		resources = append(resources, r)
-	}
+	sessions, resources := slices.Collect(maps.Values(s.sessions)), slices.Collect(maps.Values(s.resources))
 	s.mu.Unlock()
 	for _, n := range sessions {
 		if reason := s.stale(n.link, revoked); reason != nil {

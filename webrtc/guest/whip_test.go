@@ -45,6 +45,7 @@ func (h *house) ask(method, path, token, body string, headers ...string) (*http.
 
 // TestWHIP publishes into a room, restarts ICE and leaves.
 func TestWHIP(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, func(c *configs.Guests) { c.Origins = []string{"*"} }, r.take)
 	link, token := h.link(links.Wish{Name: "Studio"})
@@ -150,6 +151,7 @@ func candidatesOf(fragment string) string {
 
 // TestWHEP watches a room: its mix, and who speaks.
 func TestWHEP(t *testing.T) {
+	t.Parallel()
 	r := newRoom()
 	h := open(t, nil, r.take)
 	_, token := h.link(links.Wish{})
