@@ -20,7 +20,7 @@ import (
 
 // uplink takes what a caller says to the room: packet → decode → speech? → Opus → SFU, all in the call that delivers the packet. There is no
 // jitter buffer on this way, because every receiver has its own: timestamps are kept, a gap stays a gap, and lost packets stay visible as lost.
-// Opus passes through as it is. The other legs of the room on this node hear the same packets through a playout buffer in front of the mixer.
+// Opus passes through as it is, as far as somebody speaks in it. The other legs of the room on this node hear the same packets through a playout buffer in front of the mixer.
 type uplink struct {
 	log     *slog.Logger
 	metrics *metrics
@@ -46,7 +46,8 @@ type uplink struct {
 	history  [lookBack]spoken
 	waiting  int // how many frames of history there are
 	talking  bool
-	silent   int // frames since the last packet
+	silent   int     // frames since the last packet
+	passing  passing // of Opus
 
 	pcm     []int16
 	payload []byte
@@ -73,7 +74,6 @@ const (
 func newUplink(log *slog.Logger, m *metrics, tones chan<- byte) *uplink {
 	u := &uplink{
 		log: log, metrics: m, tones: tones,
-		pcm:     make([]int16, longestPacket),
 		payload: make([]byte, 1275),
 		clock:   timeline{out: rand.Uint32(), sequence: uint16(rand.Uint32())},
 	}
@@ -165,12 +165,12 @@ func (u *uplink) WriteFrame(f *media.Frame) {
 		}
 	}
 	heard := u.track != nil && !u.muted && !u.held
-	if heard {
-		u.local.WriteFrame(f)
-	}
 	if u.decoder == nil {
 		u.pass(f, heard)
 		return
+	}
+	if heard {
+		u.local.WriteFrame(f)
 	}
 	n, err := u.decoder.Decode(u.pcm, f.Payload)
 	if err != nil {
@@ -194,26 +194,6 @@ func (u *uplink) WriteFrame(f *media.Frame) {
 	}
 }
 
-// pass sends an Opus packet as it came. What was lost before it leaves the same hole in the sequence numbers.
-func (u *uplink) pass(f *media.Frame, heard bool) {
-	samples, err := opus.Duration(f.Payload)
-	if err != nil {
-		u.metrics.undecodable.Inc()
-		return
-	}
-	at, lost := u.clock.place(f, samples)
-	if !heard {
-		return
-	}
-	u.clock.sequence += uint16(lost)
-	u.clock.marker = u.clock.marker || f.Marker
-	loudness := assumed
-	if len(f.Payload) <= dtx {
-		loudness = quiet
-	}
-	u.write(f.Payload, at, loudness)
-}
-
 // setCodec makes what the new codec needs.
 func (u *uplink) setCodec(c transcode.Codec) (err error) {
 	u.release()
@@ -232,7 +212,7 @@ func (u *uplink) setCodec(c transcode.Codec) (err error) {
 	}
 	u.listen()
 	samples := c.SampleRate / 50
-	u.frame = make([]int16, samples)
+	u.pcm, u.frame = make([]int16, longestPacket*c.SampleRate/transcode.Rate), make([]int16, samples)
 	for i := range u.history {
 		u.history[i].pcm = make([]int16, samples)
 	}
@@ -254,7 +234,7 @@ func (u *uplink) release() {
 }
 
 // rest forgets the frames that are under way.
-func (u *uplink) rest() { u.filled, u.waiting, u.talking = 0, 0, false }
+func (u *uplink) rest() { u.filled, u.waiting, u.talking, u.passing.count = 0, 0, false, 0 }
 
 // take cuts a packet's samples, which begin at the timestamp at and last ticks each, into frames of 20 ms and says them. lost packets came
 // before it.
@@ -300,8 +280,10 @@ func (u *uplink) say() {
 	}
 	u.clock.marker = u.clock.marker || !u.talking
 	u.talking = true
-	for i := range u.waiting {
-		u.encode(u.history[i].pcm, u.history[i].start)
+	for _, h := range u.history[:u.waiting] {
+		if u.start-h.start <= lookBack*transcode.FrameSamples {
+			u.encode(h.pcm, h.start)
+		}
 	}
 	u.waiting = 0
 	u.encode(u.frame, u.start)

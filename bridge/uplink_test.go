@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -146,37 +147,77 @@ func TestUplinkCarriesSpeech(t *testing.T) {
 
 // TestUplinkKeepsWordStarts says a word out of silence: its first 60 ms must be there, too.
 func TestUplinkKeepsWordStarts(t *testing.T) {
-	k, track := newTalker(t, "PCMA", 8000)
-	defer k.close()
-	word := speech.Say(t, "en", speech.English, 8000)
-	for level.RMS(word[:160]) < -50 {
-		word = word[160:]
-	}
-	k.say(make([]int16, 2*8000))
-	k.say(word[:8000])
-	heard := track.heard(t)
-	start := heard[(2*8000+160)*6:][:60*48]
-	if l, want := level.RMS(start), level.RMS(word[:60*8]); l < want-3 {
-		t.Errorf("the first 60 ms of the word have %.1f dBFS, they were said with %.1f", l, want)
+	for name, clock := range map[string]int{"PCMA": 8000, "opus": 48000} {
+		k, track := newTalker(t, name, clock)
+		rate := k.codec.SampleRate
+		word := speech.Say(t, "en", speech.English, rate)
+		for level.RMS(word[:rate/50]) < -50 {
+			word = word[rate/50:]
+		}
+		k.say(hum(2*rate, 16))
+		k.say(word[:rate])
+		heard := track.heard(t)
+		start := heard[2*transcode.Rate+960:][:60*48]
+		if l, want := level.RMS(start), level.RMS(word[:60*rate/1000]); l < want-3 {
+			t.Errorf("%s: the first 60 ms of the word have %.1f dBFS, they were said with %.1f", name, l, want)
+		}
+		k.close()
 	}
 }
 
-// TestUplinkSendsNoSilence proves that silence costs two packets a second and no encoding, and says so in the level.
-func TestUplinkSendsNoSilence(t *testing.T) {
-	k, track := newTalker(t, "PCMA", 8000)
-	defer k.close()
-	k.say(make([]int16, 10*8000))
-	if n := len(track.all); n < 20 || n > 30 {
-		t.Errorf("%d packets in 10 s of silence, want about 25", n)
+// hum is noise without a voice. 16 is that of a quiet room, -66 dBov.
+func hum(samples int, sigma float64) []int16 {
+	r := rand.New(rand.NewPCG(1, 2))
+	pcm := make([]int16, samples)
+	for i := range pcm {
+		pcm[i] = int16(r.NormFloat64() * sigma)
 	}
-	for _, x := range track.all {
-		if l := x.GetExtension(AudioLevelID); len(x.Payload) != len(silence) || len(l) != 1 || l[0] != 127 {
-			t.Fatalf("a packet of %d bytes with level %v", len(x.Payload), l)
+	return pcm
+}
+
+// TestUplinkSendsNoSilence proves that silence costs two packets a second and no encoding, and says so in the level. A word after a long pause of a
+// sender with DTX brings nothing along that was kept before it.
+func TestUplinkSendsNoSilence(t *testing.T) {
+	for name, clock := range map[string]int{"PCMA": 8000, "opus": 48000} {
+		k, track := newTalker(t, name, clock)
+		rate := k.codec.SampleRate
+		k.say(hum(10*rate, 16))
+		if n := len(track.all); n < 20 || n > 30 {
+			t.Errorf("%s: %d packets in 10 s of silence, want about 25", name, n)
+		}
+		for _, x := range track.all {
+			if l := x.GetExtension(AudioLevelID); len(x.Payload) != len(silence) || len(l) != 1 || l[0] != 127 {
+				t.Fatalf("%s: a packet of %d bytes with level %v", name, len(x.Payload), l)
+			}
+		}
+		before := len(track.all)
+		k.pass(100, false)
+		k.say(speech.Say(t, "en", speech.English, rate)[rate/2 : 3*rate/2])
+		if n := track.all[before].Timestamp - track.all[0].Timestamp; n < 12*transcode.Rate-2*960 {
+			t.Errorf("%s: after a pause, a packet of %d ms before its end is sent", name, 12000-n/48)
+		}
+		if l := track.all[len(track.all)-1].GetExtension(AudioLevelID); len(l) != 1 || l[0]&0x80 == 0 || l[0]&0x7f > 60 {
+			t.Errorf("%s: speech has the level %v", name, l)
+		}
+		k.close()
+	}
+}
+
+// TestUplinkPassesLoudNoise: what an Opus encoder takes for noise, because it lasts, is still heard if it is loud.
+func TestUplinkPassesLoudNoise(t *testing.T) {
+	k, track := newTalker(t, "opus", 48000)
+	defer k.close()
+	k.say(hum(10*transcode.Rate, 1000))
+	before := len(track.all)
+	voices := 0
+	for range 5 * 50 {
+		k.say(hum(transcode.FrameSamples, 1000))
+		if voice, known := opus.Voice(k.frame.Payload); voice || !known {
+			voices++
 		}
 	}
-	k.say(speech.Say(t, "en", speech.English, 8000)[:8000])
-	if l := track.all[len(track.all)-1].GetExtension(AudioLevelID); len(l) != 1 || l[0]&0x80 == 0 || l[0]&0x7f > 60 {
-		t.Errorf("speech has the level %v", l)
+	if n := len(track.all) - before; voices > 150 || n < 240 {
+		t.Errorf("%d of 250 packets of noise passed, %d of them voices", n, voices)
 	}
 }
 
@@ -263,14 +304,18 @@ func TestUplinkHearsTones(t *testing.T) {
 }
 
 func TestUplinkAllocatesNothing(t *testing.T) {
-	for _, name := range []string{"PCMA", "G722"} {
-		k, track := newTalker(t, name, 8000)
+	for name, clock := range map[string]int{"PCMA": 8000, "G722": 8000, "opus": 48000} {
+		k, track := newTalker(t, name, clock)
 		voice := speech.Say(t, "en", speech.English, k.codec.SampleRate)
+		k.say(hum(k.codec.SampleRate, 16))
 		k.say(voice[:k.codec.SampleRate])
 		track.off = true
-		frame := voice[k.codec.SampleRate:][:k.codec.SampleRate/50]
-		if n := testing.AllocsPerRun(200, func() { k.say(frame) }); n != 0 {
-			t.Errorf("%s: %v allocations per packet", name, n)
+		for what, frame := range map[string][]int16{
+			"speech": voice[k.codec.SampleRate:][:k.codec.SampleRate/50], "silence": hum(k.codec.SampleRate/50, 16),
+		} {
+			if n := testing.AllocsPerRun(200, func() { k.say(frame) }); n != 0 {
+				t.Errorf("%s: %v allocations per packet of %s", name, n, what)
+			}
 		}
 		k.close()
 	}

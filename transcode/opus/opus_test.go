@@ -220,6 +220,7 @@ func FuzzPacket(f *testing.F) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
+		Voice(p)
 		want, wantErr := Duration(p)
 		if wantErr == nil && (want < 120 || want > MaxDuration || want%120 != 0) {
 			t.Errorf("%d samples", want)
