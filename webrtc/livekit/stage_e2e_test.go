@@ -1,13 +1,12 @@
 //go:build e2e
 
-package bridge_test
+package livekit_test
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"passerelle/bridge/journal"
 	"passerelle/bridge/policy"
 	"passerelle/configs"
-	"passerelle/internal/egress"
 	"passerelle/internal/sfuproc"
 	"passerelle/internal/testpeer/participant"
 	"passerelle/internal/testpeer/picture"
@@ -28,9 +26,6 @@ import (
 	"passerelle/transcode/mix"
 	"passerelle/webrtc/livekit"
 )
-
-// patience is how long a test waits for what has to come. It is never waited for when things go well.
-const patience = 30 * time.Second
 
 // page is a leg with pictures: it shows tiles to viewers, and sends what a test gives it.
 type page struct {
@@ -163,35 +158,10 @@ type house struct {
 	proc *sfuproc.Process
 }
 
-const secret = "secret-secret-secret-secret-secret"
-
-// start starts the SFU, on an address or on any.
-func (h *house) start(t *testing.T, listen string) {
-	t.Helper()
-	var err error
-	if h.proc, err = sfuproc.Start(t.Context(), sfuproc.Options{Key: "devkey", Secret: secret, Listen: listen}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.proc.Kill)
-}
-
 func openHouse(t *testing.T) *house {
 	t.Helper()
-	h := new(house)
-	h.start(t, "")
-	level := slog.LevelWarn
-	if testing.Verbose() {
-		level = slog.LevelDebug
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	var err error
-	h.sfu, err = livekit.New(configs.LiveKit{
-		URL: h.proc.URL(), APIKey: "devkey", APISecret: secret, UDPListen: "127.0.0.1:0", JoinTimeout: 10 * time.Second, ReconnectFor: time.Minute,
-	}, egress.New(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.sfu.Close() })
+	h := &house{proc: startSFU(t, sfuproc.Options{})}
+	h.sfu = newClient(t, h.proc.URL())
 	prompts, err := ivr.Load("", []string{"en"})
 	if err != nil {
 		t.Fatal(err)
@@ -199,12 +169,12 @@ func openHouse(t *testing.T) *house {
 	clock := mix.NewClock(1)
 	ctx, stop := context.WithCancel(context.Background())
 	var ticking sync.WaitGroup
-	ticking.Go(func() { clock.Run(ctx) })
+	ticking.Go(func() { _ = clock.Run(ctx) })
 	t.Cleanup(func() { stop(); ticking.Wait() })
 	cfg := configs.Defaults()
 	h.node = bridge.NewNode(bridge.Options{
 		Limits: cfg.Calls, IVR: cfg.IVR, Rules: cfg.Rules, Lobby: cfg.Lobby, Policy: anyRules{}, Journal: noJournal{}, SFU: h.sfu, Directory: noDirectory{},
-		Prompts: prompts, Clock: clock, Log: log, Registry: prometheus.NewRegistry(),
+		Prompts: prompts, Clock: clock, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	t.Cleanup(h.node.Close)
 	return h
@@ -225,19 +195,13 @@ func (h *house) call(ctx context.Context, t *testing.T, p *page) {
 
 // TestStage: two pages and a web participant of a real SFU see each other, in the layers that fit, and a shared screen goes before faces.
 func TestStage(t *testing.T) {
+	leakCheck(t)
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	h := openHouse(t)
 	vp8 := bridge.VideoCodec{Kind: bridge.VP8}
-	clip := func(name string, codec bridge.VideoCodec, height int) *picture.Clip {
-		c, err := picture.Make(ctx, name, codec, height*16/9, height, 2*picture.Rate)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	small, large := clip("small", vp8, 180), clip("large", vp8, 360)
-	web, screen := clip("web", vp8, 180), clip("screen", bridge.VideoCodec{Kind: bridge.VP9, Fmtp: "profile-id=0"}, 360)
+	small, large := makeClip(t, "small", vp8, 320, 180), makeClip(t, "large", vp8, 640, 360)
+	web, screen := makeClip(t, "web", vp8, 320, 180), makeClip(t, "screen", bridge.VideoCodec{Kind: bridge.VP9, Fmtp: "profile-id=0"}, 640, 360)
 	all := []*picture.Clip{small, large, web, screen}
 
 	someone, err := participant.Join(ctx, h.sfu, "r", "web", "Web")
@@ -259,17 +223,9 @@ func TestStage(t *testing.T) {
 	defer work.Wait()
 	defer stopSending()
 	a.send(sending, t, &work, bridge.Camera, small, large)
-	sees := func(v *picture.Viewer, c *picture.Clip) {
-		t.Helper()
-		wait, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		if err := v.Await(wait, c, picture.Rate/2); err != nil {
-			t.Fatal(err)
-		}
-	}
 
 	a.place.View(bridge.View{Tiles: []bridge.Tile{{Height: 180}}})
-	sees(a.viewers[0], web)
+	sees(t, a.viewers[0], web)
 	seats := b.await(ctx, t, "two others with pictures", func(_ bridge.Place, s *bridge.Scene) bool {
 		return len(s.Seats) == 2 && s.Seats[0].Camera && s.Seats[1].Camera
 	})
@@ -283,16 +239,16 @@ func TestStage(t *testing.T) {
 		return 0
 	}
 	b.place.View(bridge.View{Tiles: []bridge.Tile{{Seat: id("anna"), Height: 360}, {Seat: id("Web"), Height: 180}}})
-	sees(b.viewers[0], large)
-	sees(b.viewers[1], web)
+	sees(t, b.viewers[0], large)
+	sees(t, b.viewers[1], web)
 	b.place.View(bridge.View{Tiles: []bridge.Tile{{Seat: id("anna"), Height: 180}}})
-	sees(b.viewers[0], small)
+	sees(t, b.viewers[0], small)
 
 	// From one source to the other, and back, in one tile. A keyframe is asked for all the way back to the page.
 	b.place.View(bridge.View{Tiles: []bridge.Tile{{Seat: id("Web"), Height: 180}}})
-	sees(b.viewers[0], web)
+	sees(t, b.viewers[0], web)
 	b.place.View(bridge.View{Tiles: []bridge.Tile{{Seat: id("anna"), Height: 360}}})
-	sees(b.viewers[0], large)
+	sees(t, b.viewers[0], large)
 	keys, asked := b.viewers[0].Count().Keyframes, a.senders[bridge.Camera][1].Keyframes()
 	b.place.WantKeyframe(0)
 	if err := b.viewers[0].AwaitKeyframes(ctx, keys+1); err != nil {
@@ -305,16 +261,16 @@ func TestStage(t *testing.T) {
 	// A shared screen takes the tile that the stage fills.
 	a.send(sending, t, &work, bridge.Content, screen)
 	b.place.View(bridge.View{Tiles: []bridge.Tile{{}, {}, {Height: 360}}})
-	sees(b.viewers[2], screen)
+	sees(t, b.viewers[2], screen)
 	a.place.Stop(bridge.Content)
 	b.await(ctx, t, "that the screen is gone", func(_ bridge.Place, s *bridge.Scene) bool { return s.Tiles[2].Source == bridge.Camera })
 	a.await(ctx, t, "that the screen is gone", func(_ bridge.Place, s *bridge.Scene) bool { return !s.Content.Live && s.Camera.Live })
 	// The SFU goes and comes back.
 	h.proc.Kill()
-	h.start(t, h.proc.URL()[len("ws://"):])
+	startSFU(t, sfuproc.Options{Listen: h.proc.URL()[len("ws://"):]})
 	b.place.View(bridge.View{Tiles: []bridge.Tile{{Seat: id("Web"), Height: 180}, {Seat: id("anna"), Height: 360}}})
-	sees(b.viewers[0], web)
-	sees(b.viewers[1], large)
+	sees(t, b.viewers[0], web)
+	sees(t, b.viewers[1], large)
 
 	a.place.Stop(bridge.Camera)
 	b.await(ctx, t, "that the camera is off", func(_ bridge.Place, s *bridge.Scene) bool {
