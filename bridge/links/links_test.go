@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -33,12 +34,17 @@ func open(t testing.TB, dir, secrets string) (*Keeper, *time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openOn(t, db, SQLite, dir, secrets)
+}
+
+func openOn(t testing.TB, db *sql.DB, d Dialect, dir, secrets string) (*Keeper, *time.Time) {
+	t.Helper()
 	t.Cleanup(func() { _ = db.Close() })
 	keys, err := OpenKeys(filepath.Join(dir, "links"), secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := Open(t.Context(), db, SQLite, keys, slog.New(slog.DiscardHandler))
+	k, err := Open(t.Context(), db, d, keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,79 +67,87 @@ func TestLife(t *testing.T) {
 	for name, secrets := range map[string]string{"ed25519": "", "hs256": secret} {
 		t.Run(name, func(t *testing.T) {
 			k, now := open(t, t.TempDir(), secrets)
-			ctx := t.Context()
-			l, token := create(t, k, Wish{
-				Kind: "acme", Room: "room", Title: "Revue", Name: "Ana", Lobby: true, Language: "fr", Uses: 2, By: "test",
-				From: now.Add(time.Hour), Until: now.Add(2 * time.Hour),
-			})
-			if !strings.HasPrefix(l.ID, "acme-") {
-				t.Errorf("id %q", l.ID)
-			}
-			if _, err := k.Check(ctx, token); !errors.Is(err, ErrEarly) {
-				t.Errorf("before its beginning: %v", err)
-			}
-			*now = now.Add(time.Hour)
-			for range l.Uses {
-				got, err := k.Check(ctx, token)
-				if err != nil {
-					t.Fatal(err)
-				}
-				want := l
-				want.Used = got.Used
-				got.From, got.Until = got.From.UTC(), got.Until.UTC()
-				if got != want {
-					t.Errorf("got %+v, want %+v", got, want)
-				}
-				if err := k.Use(ctx, got); err != nil {
-					t.Error(err)
-				}
-			}
-			if _, err := k.Check(ctx, token); !errors.Is(err, ErrUsedUp) {
-				t.Errorf("after all uses: %v", err)
-			}
-			if err := k.Use(ctx, l); !errors.Is(err, ErrUsedUp) {
-				t.Errorf("one use more: %v", err)
-			}
-			for range 2 {
-				if err := k.Revoke(ctx, l.ID); err != nil {
-					t.Error(err)
-				}
-			}
-			if _, err := k.Check(ctx, token); !errors.Is(err, ErrRevoked) {
-				t.Errorf("taken back: %v", err)
-			}
-			if err := k.Use(ctx, l); !errors.Is(err, ErrRevoked) {
-				t.Errorf("used although taken back: %v", err)
-			}
-			if ids, err := k.Revoked(ctx); err != nil || len(ids) != 1 || ids[0] != l.ID {
-				t.Errorf("revoked: %v %v", ids, err)
-			}
-			list, err := k.List(ctx, "room")
-			if err != nil || len(list) != 1 || list[0].Used != 2 || !errors.Is(list[0].Status(*now), ErrRevoked) {
-				t.Errorf("list: %+v %v", list, err)
-			}
-			if list, err := k.List(ctx, "other"); err != nil || len(list) != 0 {
-				t.Errorf("list of another room: %+v %v", list, err)
-			}
-			*now = now.Add(time.Hour)
-			if ids, err := k.Revoked(ctx); err != nil || len(ids) != 0 {
-				t.Errorf("revoked, when over: %v %v", ids, err)
-			}
-			_, over := create(t, k, Wish{Room: "room", Until: now.Add(time.Minute)})
-			*now = now.Add(time.Minute)
-			if _, err := k.Check(ctx, over); !errors.Is(err, ErrExpired) {
-				t.Errorf("when over: %v", err)
-			}
-			if err := k.Revoke(ctx, "nobody"); !errors.Is(err, ErrUnknown) {
-				t.Errorf("revoke nobody's: %v", err)
-			}
+			live(t, k, now)
 		})
+	}
+}
+
+func live(t *testing.T, k *Keeper, now *time.Time) {
+	ctx := t.Context()
+	l, token := create(t, k, Wish{
+		Kind: "acme", Room: "room", Title: "Revue", Name: "Ana", Lobby: true, Language: "fr", Uses: 2, By: "test",
+		From: now.Add(time.Hour), Until: now.Add(2 * time.Hour),
+	})
+	if !strings.HasPrefix(l.ID, "acme-") {
+		t.Errorf("id %q", l.ID)
+	}
+	if _, err := k.Check(ctx, token); !errors.Is(err, ErrEarly) {
+		t.Errorf("before its beginning: %v", err)
+	}
+	*now = now.Add(time.Hour)
+	for range l.Uses {
+		got, err := k.Check(ctx, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := l
+		want.Used = got.Used
+		got.From, got.Until = got.From.UTC(), got.Until.UTC()
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if err := k.Use(ctx, got); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := k.Check(ctx, token); !errors.Is(err, ErrUsedUp) {
+		t.Errorf("after all uses: %v", err)
+	}
+	if err := k.Use(ctx, l); !errors.Is(err, ErrUsedUp) {
+		t.Errorf("one use more: %v", err)
+	}
+	for range 2 {
+		if err := k.Revoke(ctx, l.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := k.Check(ctx, token); !errors.Is(err, ErrRevoked) {
+		t.Errorf("taken back: %v", err)
+	}
+	if err := k.Use(ctx, l); !errors.Is(err, ErrRevoked) {
+		t.Errorf("used although taken back: %v", err)
+	}
+	if ids, err := k.Revoked(ctx); err != nil || len(ids) != 1 || ids[0] != l.ID {
+		t.Errorf("revoked: %v %v", ids, err)
+	}
+	list, err := k.List(ctx, "room")
+	if err != nil || len(list) != 1 || list[0].Used != 2 || !errors.Is(list[0].Status(*now), ErrRevoked) {
+		t.Errorf("list: %+v %v", list, err)
+	}
+	if list, err := k.List(ctx, "other"); err != nil || len(list) != 0 {
+		t.Errorf("list of another room: %+v %v", list, err)
+	}
+	*now = now.Add(time.Hour)
+	if ids, err := k.Revoked(ctx); err != nil || len(ids) != 0 {
+		t.Errorf("revoked, when over: %v %v", ids, err)
+	}
+	_, over := create(t, k, Wish{Room: "room", Until: now.Add(time.Minute)})
+	*now = now.Add(time.Minute)
+	if _, err := k.Check(ctx, over); !errors.Is(err, ErrExpired) {
+		t.Errorf("when over: %v", err)
+	}
+	if err := k.Revoke(ctx, "nobody"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("revoke nobody's: %v", err)
 	}
 }
 
 // TestQuick: of many who are equally quick, as many get in as there are uses.
 func TestQuick(t *testing.T) {
 	k, _ := open(t, t.TempDir(), "")
+	hurry(t, k)
+}
+
+func hurry(t *testing.T, k *Keeper) {
 	l, _ := create(t, k, Wish{Room: "room", Uses: 3})
 	var in, out atomic.Int32
 	var all sync.WaitGroup

@@ -254,7 +254,6 @@ func (d *downlink) set(to float64, now time.Time) {
 type meter struct {
 	slots [10]int // bytes in 50 ms each
 	at    int64   // the latest slot, counted from the beginning of time
-	full  bool    // as much time as there are slots has passed
 }
 
 const slot = 50 * time.Millisecond

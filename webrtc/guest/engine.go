@@ -36,7 +36,9 @@ func newEngine() (*pion.MediaEngine, error) {
 			RTPCodecCapability: pion.RTPCodecCapability{
 				MimeType: mime(c.Kind), ClockRate: bridge.VideoRate, SDPFmtpLine: c.Fmtp,
 				RTCPFeedback: []pion.RTCPFeedback{
-					{Type: pion.TypeRTCPFBNACK}, {Type: pion.TypeRTCPFBNACK, Parameter: "pli"}, {Type: pion.TypeRTCPFBCCM, Parameter: "fir"},
+					{Type: pion.TypeRTCPFBNACK},
+					{Type: pion.TypeRTCPFBNACK, Parameter: "pli"},
+					{Type: pion.TypeRTCPFBCCM, Parameter: "fir"},
 					{Type: pion.TypeRTCPFBTransportCC},
 				},
 			},

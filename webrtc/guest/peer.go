@@ -9,7 +9,6 @@ import (
 
 	pion "github.com/pion/webrtc/v4"
 
-	"passerelle/bridge"
 	"passerelle/webrtc"
 )
 
@@ -124,17 +123,6 @@ func (p *peer) section(mid string) (section, bool) {
 		}
 	}
 	return section{}, false
-}
-
-// formats are what tiles can show, best first.
-func (p *peer) formats() []bridge.VideoCodec {
-	if len(p.tiles) == 0 {
-		return nil
-	}
-	if b := p.tiles[0].bound.Load(); b != nil {
-		return b.formats()
-	}
-	return nil
 }
 
 // run runs f on a goroutine that close waits for, unless the peer is closed already.

@@ -42,8 +42,7 @@ type feed struct {
 // flow is what the page says of its camera, or of a shared screen.
 type flow struct {
 	picture
-	codec  *bridge.VideoCodec // of what comes; nil: nothing came yet
-	layers []bridge.Layer     // that were started
+	codec *bridge.VideoCodec // of what comes; nil: nothing came yet
 }
 
 func sourceIndex(s bridge.Source) int {

@@ -32,7 +32,6 @@ type voice struct {
 	frame   media.Frame
 	last    uint16 // sequence number of the last packet passed on
 	started bool
-	arrival time.Time
 	transit uint32 // arrival less timestamp, in units of the clock
 	jitter  float64
 	begun   time.Time

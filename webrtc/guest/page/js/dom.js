@@ -4,7 +4,7 @@
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag)
   set(element, properties)
-  element.append(...children.flat().filter(c => c !== null && c !== undefined && c !== false))
+  element.append(...children.flat(3).filter(c => c !== null && c !== undefined && c !== false))
   return element
 }
 

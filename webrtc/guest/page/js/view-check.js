@@ -68,6 +68,7 @@ function preview(guest, wants) {
       loud.listen(guest.microphone ? audio : null)
       microphone.update(guest.microphone && audio !== null, 'mic', t(guest.microphone ? 'bar.mute' : 'bar.unmute'), asks)
       camera.update(guest.camera && picture !== null, 'camera', t(guest.camera ? 'bar.camera_off' : 'bar.camera_on'), asks)
+      loud.element.hidden = asks
       for (const c of choosers) c.update()
       const found = ['audio', 'video'].filter(k => wants[k] && devices.problems[k] && (devices.asked || devices.problems[k] === 'insecure'))
       const key = found.map(k => k + devices.problems[k]).join()

@@ -15,7 +15,7 @@ export function chooser(devices, kind, chosen) {
     const options = list.map((d, i) => h('option', { value: d.deviceId }, d.label || t(d.deviceId === 'default' ? 'device.default' : 'device.numbered', { number: i + 1 })))
     const same = options.length === select.options.length && options.every((o, i) => o.value === select.options[i].value && o.text === select.options[i].text)
     if (!same) select.replaceChildren(...options)
-    if (!list.length) select.replaceChildren(h('option', {}, t('device.none')))
+    if (!list.length) select.replaceChildren(h('option', {}, t(devices.asked ? 'device.none' : 'device.unknown')))
     select.disabled = !list.length || kind === 'speaker' && !choosesSpeaker
     select.value = devices.current(kind) ?? list[0]?.deviceId ?? ''
     if (select.selectedIndex < 0) select.selectedIndex = 0

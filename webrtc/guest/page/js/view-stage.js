@@ -5,7 +5,7 @@ import { h, throttle } from './dom.js'
 import { sends, takes } from './media.js'
 import { choice } from './session.js'
 import { t } from './text.js'
-import { initials, Tile } from './view-tile.js'
+import { Tile } from './view-tile.js'
 
 const gap = 10 // pixels, as style/meeting.css has it
 const probe = 90 // pixels of a tile that waits for whoever comes
@@ -90,7 +90,7 @@ export class Stage {
     slots.forEach((slot, i) => {
       let tile = this.#tiles.get(slot.key)
       if (!tile) {
-        tile = new Tile(slot.key, slot.self || slot.key === 'speaker' ? null : () => this.#pin(slot.key))
+        tile = new Tile(slot.key, slot.self || !slot.person || slot.key === 'speaker' ? null : () => this.#pin(slot.key))
         this.#tiles.set(slot.key, tile)
         this.#seen.observe(tile.element)
       }
@@ -120,7 +120,7 @@ export class Stage {
     const person = slot.person ?? g.people.find(p => p.seat === shown?.seat)
     const screen = slot.source === 'screen' || shown?.source === 'screen'
     return {
-      name: person?.name ?? (screen ? t('tile.somebody') : ''), muted: person?.muted && !screen, hand: person?.hand && !screen, phone: person?.phone, screen,
+      name: person?.name ?? '', muted: person?.muted && !screen, hand: person?.hand && !screen, phone: person?.phone, screen,
       speaking: !screen && (person ? g.speakers.includes(person.seat) : shown?.speaking), pinned: this.#pinned === slot.key,
       video: mid === undefined ? null : this.#video(mid), live: fits && !shown.waiting && !shown.unfit, contain: screen || shown?.height > shown?.width,
       word: shown?.unfit ? t('tile.unfit') : fits && shown.waiting ? t('tile.waiting') : '',

@@ -60,7 +60,7 @@ export class Tile {
       this.box.prepend(s.video)
       s.video.play().catch(() => {}) // moving it in the page paused it
     }
-    const name = s.screen ? t('tile.screen', { name: s.name }) : s.name
+    const name = s.screen ? s.name ? t('tile.screen', { name: s.name }) : t('tile.somebody') : s.name
     write(this.#name, name)
     this.#name.title = name
     this.#muted.classList.toggle('gone', !s.muted)
