@@ -1,0 +1,278 @@
+//go:build e2e
+
+// Package guest_test has people come to a meeting by links, with real browsers, and with tools.
+package guest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"passerelle/e2e/stack"
+	"passerelle/internal/testpeer/speech"
+	"passerelle/transcode"
+)
+
+const (
+	room     = "hydrogene"
+	title    = "Comité franco-allemand de l’hydrogène"
+	patience = 20 * time.Second
+	german   = "Guten Tag, hier spricht die Abteilung für Wasserstoff. Wir haben die neuen Zahlen aus Hamburg mitgebracht und möchten sie heute vorstellen."
+)
+
+// gate is a gateway that lets guests in.
+type gate struct {
+	*testing.T
+	*stack.Stack
+	page string // host:port
+}
+
+// openGate starts one whose rules grant guests what they say; empty: the built-in ones.
+func openGate(t *testing.T, rules, more string) *gate {
+	t.Helper()
+	g := &gate{T: t, page: stack.FreePort(t)}
+	g.Stack = stack.Start(t, stack.Options{
+		Rules: rules, Extra: fmt.Sprintf("guests: {listen: %q, hosted_in: France, rate: 100, grace: 20s%s}", g.page, more),
+	})
+	return g
+}
+
+// link makes a link by the admin API. It answers its address and its id.
+func (g *gate) link(wish map[string]any) (address, id string) {
+	g.Helper()
+	w := map[string]any{"room": room, "title": title, "until": time.Now().Add(time.Hour)}
+	for k, v := range wish {
+		w[k] = v
+	}
+	var made struct{ ID, URL string }
+	g.API(g.T, "POST", "/links", w, &made)
+	return made.URL, made.ID
+}
+
+// guest opens a browser whose microphone hears words (48 kHz) again and again and whose camera sees w.
+func (g *gate) guest(name string, words []int16, w wall) *chromium {
+	g.Helper()
+	microphone := filepath.Join(g.TempDir(), "microphone.wav")
+	play(g.T, microphone, append(words, make([]int16, transcode.Rate)...))
+	return startChromium(g.T, options{Name: name, Microphone: microphone, Camera: w.film(g.T), Scripts: []string{"ears.js"}})
+}
+
+// enter brings a guest from the link into the meeting, and answers how long it took from the link to the page, and from Join to the first sound.
+func enter(b *chromium, address string) (page, sound time.Duration) {
+	b.t.Helper()
+	from := time.Now()
+	b.open(address)
+	b.wait(".check .preview video:not([hidden])")
+	page = time.Since(from)
+	agree(b)
+	from = time.Now()
+	b.click("button[type=submit]")
+	b.wait(".meeting")
+	stack.Eventually(b.t, patience, "the guest hears something", func() bool { return b.is("window.firstSound") })
+	var at float64
+	b.do(&at, "eval", "js", "window.firstSound")
+	return page, time.UnixMilli(int64(at)).Sub(from)
+}
+
+// agree ticks the box, where there is one.
+func agree(b *chromium) {
+	b.t.Helper()
+	if b.is("document.querySelector('.consent input')") {
+		b.click(".consent .agree")
+	}
+}
+
+// camille opens a browser with LiveKit's own web client, as Visio's users have it, with microphone, camera and pictures of the others.
+func (g *gate) camille(words []int16, w wall) *chromium {
+	g.Helper()
+	files := http.NewServeMux()
+	for address, path := range map[string]string{"/": "page.html", "/livekit-client.js": "node_modules/livekit-client/dist/livekit-client.umd.js"} {
+		files.HandleFunc(address, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "../browser/"+path) })
+	}
+	server := httptest.NewServer(files)
+	g.Cleanup(server.Close)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"iss": stack.Key, "sub": "camille", "name": "Camille Martin", "exp": time.Now().Add(time.Hour).Unix(),
+		"attributes": map[string]string{"room_role": "owner"},
+		"video":      map[string]any{"room": room, "roomJoin": true, "canSubscribe": true, "canPublish": true, "canPublishData": true},
+	}).SignedString([]byte(stack.Secret))
+	if err != nil {
+		g.Fatal(err)
+	}
+	microphone := filepath.Join(g.TempDir(), "camille.wav")
+	play(g.T, microphone, append(words, make([]int16, transcode.Rate)...))
+	b := startChromium(g.T, options{Name: "camille", Microphone: microphone, Camera: w.film(g.T)})
+	b.open(server.URL)
+	stack.Eventually(g.T, patience, "the page is loaded", func() bool { return b.is("typeof enter === 'function'") })
+	arguments, err := json.Marshal([]string{g.SFU.URL(), token})
+	if err != nil {
+		g.Fatal(err)
+	}
+	b.eval(fmt.Sprintf(`(async ([url, token]) => {
+		await enter(url, token)
+		room.on('trackSubscribed', (track, publication, who) => {
+			if (track.kind !== 'video') return
+			const video = track.attach()
+			video.dataset.who = who.name
+			video.dataset.source = publication.source
+			video.style.cssText = 'display: block; width: 320px; height: 180px; object-fit: contain'
+			document.body.prepend(video)
+		})
+		await room.localParticipant.setCameraEnabled(true)
+	})(%s)`, arguments))
+	return b
+}
+
+// hears waits until a page has heard words since the call of record.
+func hears(b *chromium, what string, words []int16, recorded string) {
+	b.t.Helper()
+	clip := words[transcode.Rate/2 : 4*transcode.Rate]
+	stack.Hears(b.t, what, clip, func() ([]int16, time.Time) {
+		pcm, start := b.recorded(recorded)
+		if most := 12 * transcode.Rate; len(pcm) > most { // the sound comes round again and again
+			start = start.Add(time.Duration(len(pcm)-most) * time.Second / transcode.Rate)
+			pcm = pcm[len(pcm)-most:]
+		}
+		return pcm, start
+	})
+}
+
+const heard = "recorded('heard')" // of camille
+
+// tile is where a page shows somebody.
+func tile(name string) string {
+	return fmt.Sprintf(`.tile[aria-label^=%q] .tile-picture`, name)
+}
+
+// TestMeeting has two guests and a LiveKit web participant meet: each hears and sees the others.
+func TestMeeting(t *testing.T) {
+	g := openGate(t, "", "")
+	french, english := speech.Say(t, "fr", speech.French, transcode.Rate), speech.Say(t, "en", speech.English, transcode.Rate)
+	words := speech.Say(t, "de", german, transcode.Rate)
+	camille := g.camille(french, green)
+
+	annasLink, _ := g.link(map[string]any{"name": "Anna Lindqvist"})
+	anna := g.guest("anna", english, red)
+	page, sound := enter(anna, annasLink)
+	t.Logf("from the link to the device check with its preview: %v; from Join to the first sound: %v", page.Round(time.Millisecond), sound.Round(time.Millisecond))
+	bobsLink, _ := g.link(map[string]any{"name": "Bob", "ask_name": true})
+	bob := g.guest("bob", words, blue)
+	page, sound = enter(bob, bobsLink)
+	t.Logf("from the link to the device check with its preview: %v; from Join to the first sound: %v", page.Round(time.Millisecond), sound.Round(time.Millisecond))
+
+	red.moves(bob, "Bob sees Anna's camera move", tile("Anna"))
+	green.moves(bob, "Bob sees Camille's camera move", tile("Camille"))
+	blue.moves(anna, "Anna sees Bob's camera move", tile("Bob"))
+	green.moves(anna, "Anna sees Camille's camera move", tile("Camille"))
+	red.moves(camille, "Camille sees Anna's camera move", `video[data-who="Anna Lindqvist"]`)
+	blue.moves(camille, "Camille sees Bob's camera move", `video[data-who="Bob"]`)
+
+	anna.shoot(filepath.Join(t.ArtifactDir(), "meeting.png"))
+	// One speaks at a time: two voices in one mix hide each other.
+	bob.press("m")
+	camille.eval("room.localParticipant.setMicrophoneEnabled(false)")
+	bob.eval("record()")
+	camille.eval("record()")
+	hears(bob, "Bob hears Anna", english, "recorded()")
+	hears(camille, "Camille hears Anna", english, heard)
+	stack.Eventually(t, patience, "Bob's page rings Anna", func() bool { return bob.is(`document.querySelector('.tile.speaking[aria-label^="Anna"]')`) })
+	anna.press("m")
+	camille.eval("room.localParticipant.setMicrophoneEnabled(true)")
+	anna.eval("record()")
+	hears(anna, "Anna hears Camille", french, "recorded()")
+	camille.eval("room.localParticipant.setMicrophoneEnabled(false)")
+	bob.press("m")
+	anna.eval("record()")
+	hears(anna, "Anna hears Bob", words, "recorded()")
+	anna.press("m")
+
+	talk(t, anna, bob, camille)
+	share(t, anna, bob, camille)
+	onlyOurs(t, g, anna, bob)
+
+	bob.click(".tool.leave")
+	bob.wait(".notice")
+	if h := bob.heading(); h != "You have left the meeting" {
+		t.Errorf("after leaving the page says %q", h)
+	}
+	stack.Eventually(t, patience, "Anna's page has no tile of Bob any more", func() bool { return !anna.is(`document.querySelector('.tile[aria-label^="Bob"]')`) })
+}
+
+// talk has Anna close and open her microphone by the keyboard, raise her hand, and hold the space bar to talk.
+func talk(t *testing.T, anna, bob, camille *chromium) {
+	t.Helper()
+	muted := func(yes bool) func() bool {
+		return func() bool {
+			return camille.is(fmt.Sprintf("people().find(p => p.name === 'Anna Lindqvist').tracks.find(t => t.kind === 'audio').muted === %v", yes))
+		}
+	}
+	anna.press("m")
+	stack.Eventually(t, patience, "Camille sees that Anna's microphone is closed", muted(true))
+	stack.Eventually(t, patience, "so does Bob", func() bool {
+		return bob.is(`document.querySelector('.tile[aria-label^="Anna"][aria-label*="microphone off"]')`)
+	})
+	anna.do(nil, "down", "key", " ")
+	stack.Eventually(t, patience, "it is open for as long as Anna holds the space bar", muted(false))
+	anna.do(nil, "up", "key", " ")
+	stack.Eventually(t, patience, "and closed again", muted(true))
+	anna.press("m")
+	stack.Eventually(t, patience, "and open", muted(false))
+	anna.press("h")
+	stack.Eventually(t, patience, "Bob sees Anna's hand", func() bool {
+		return bob.is(`document.querySelector('.tile[aria-label^="Anna"][aria-label*="hand raised"]')`)
+	})
+	anna.press("v")
+	stack.Eventually(t, patience, "Bob sees Anna's initials", func() bool {
+		return bob.is(`document.querySelector('.tile[aria-label^="Anna"]:not(.live) .face')?.textContent === 'AL'`)
+	})
+	anna.press("v")
+	red.moves(bob, "Bob sees Anna's camera again", tile("Anna"))
+}
+
+// share has Anna share a screen.
+func share(t *testing.T, anna, bob, camille *chromium) {
+	t.Helper()
+	anna.click(`[aria-label="Share your screen"]`)
+	stack.Eventually(t, patience, "Bob sees a shared screen, large", func() bool { return bob.is(`document.querySelector('.large .tile.screen.live')`) })
+	stack.Eventually(t, patience, "so does Camille", func() bool {
+		return camille.is(`document.querySelector('video[data-source="screen_share"]')?.videoWidth > 0`)
+	})
+	anna.click(`[aria-label="Stop sharing your screen"]`)
+	stack.Eventually(t, patience, "Bob sees it no more", func() bool { return !bob.is(`document.querySelector('.tile.screen')`) })
+}
+
+// onlyOurs looks through all that pages asked for: only our own address may be in it, and nothing that the page's own policy had to refuse.
+func onlyOurs(t *testing.T, g *gate, pages ...*chromium) {
+	t.Helper()
+	for _, b := range pages {
+		var all, faults []string
+		b.do(&all, "requests")
+		for _, r := range all {
+			u, err := url.Parse(r)
+			if err != nil || u.Host != g.page && u.Scheme != "blob" && u.Scheme != "data" {
+				t.Errorf("the page asked for %s", r)
+			}
+			if strings.Contains(u.RawQuery+u.Path, "ey") && len(u.RawQuery+u.Path) > 100 {
+				t.Errorf("a token is in an address: %s", r)
+			}
+		}
+		if len(all) < 20 {
+			t.Errorf("only %d requests were seen", len(all))
+		}
+		b.do(&faults, "faults")
+		for _, f := range faults {
+			t.Errorf("the page: %s", f)
+		}
+		if b.is("location.href.includes('#')") {
+			t.Error("the link is in the address bar")
+		}
+	}
+}
