@@ -217,7 +217,7 @@ func TestPathsAndMethods(t *testing.T) {
 	for _, path := range []string{"/api/", "/api/v1", "/api/v1/", "/api/v2/calls", "/api/v1/calls/c1/explode", "/api/v1/link"} {
 		r.want(404, "no-route", "GET", path, tokens.Admin, "")
 	}
-	for path, allow := range map[string]string{"/api/v1/calls": "GET, HEAD", "/api/v1/calls/c1/end": "POST", "/api/v1/openapi.yaml": "GET, HEAD"} {
+	for path, allow := range map[string]string{"/api/v1/calls": "GET, POST, HEAD", "/api/v1/calls/c1/end": "POST", "/api/v1/openapi.yaml": "GET, HEAD"} {
 		for _, method := range []string{"DELETE", "PATCH", "OPTIONS", "BREW"} {
 			if a := r.want(405, "method", method, path, tokens.Admin, ""); a.header.Get("Allow") != allow {
 				t.Errorf("%s %s: Allow: %s", method, path, a.header.Get("Allow"))

@@ -26,6 +26,7 @@ const (
 func (a *api) callRoutes() []route {
 	routes := []route{
 		{path: "/api/v1/calls", role: tokens.Viewer, handle: a.listCalls},
+		{method: http.MethodPost, path: "/api/v1/calls", role: tokens.Operator, audit: true, handle: a.beginCall},
 		{path: "/api/v1/calls/{id}", role: tokens.Viewer, handle: a.showCall},
 		{path: "/api/v1/lobby", role: tokens.Viewer, handle: a.listWaiting},
 		{method: http.MethodPost, path: "/api/v1/calls/{id}/move", role: tokens.Operator, audit: true, handle: a.moveCall},

@@ -138,7 +138,7 @@ func TestDocumentAndRoutes(t *testing.T) {
 // TestEveryOperation uses each operation of the document in all the ways in which every operation can be used; the other tests add theirs.
 func TestEveryOperation(t *testing.T) {
 	r := newRig(t, nil)
-	bodies := map[string]string{"POST /api/v1/links": `{"room":"x"}`, "POST /api/v1/calls/{id}/move": `{"room":"x"}`, "POST /api/v1/rules/explain": `{"direction":"in"}`}
+	bodies := map[string]string{"POST /api/v1/links": `{"room":"x"}`, "POST /api/v1/calls": `{"to":"livekit://partner/x","room":"y"}`, "POST /api/v1/calls/{id}/move": `{"room":"x"}`, "POST /api/v1/rules/explain": `{"direction":"in"}`}
 	for pattern, route := range theContract().routes {
 		if route.Path == "/api/v1/events" {
 			continue // TestEvents

@@ -5,6 +5,7 @@ import (
 	"passerelle/bridge/journal"
 	"passerelle/bridge/links"
 	"passerelle/bridge/policy"
+	"passerelle/webrtc/federation"
 )
 
 // What a server is given in a program fits.
@@ -13,6 +14,7 @@ var (
 	_ Rules   = (*policy.Keeper)(nil)
 	_ Records = (*journal.Store)(nil)
 	_ Links   = (*links.Keeper)(nil)
+	_ Dialer  = (*federation.Server)(nil)
 
 	_ bridge.Journal = (*journal.Writer)(nil)
 )

@@ -32,6 +32,7 @@ type rig struct {
 	journal *fakeJournal
 	rules   *fakeRules
 	links   *fakeLinks
+	dialer  *fakeDialer
 	load    bridge.Load
 	log     *syncBuffer
 	secrets map[tokens.Role]string // of one token of each role, which are named as their roles
@@ -59,7 +60,7 @@ func (b *syncBuffer) String() string {
 func newRig(t *testing.T, change func(r *rig)) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, node: newFakeNode(), journal: &fakeJournal{}, rules: newFakeRules(), links: newFakeLinks(), log: &syncBuffer{}, secrets: map[tokens.Role]string{},
+		t: t, node: newFakeNode(), journal: &fakeJournal{}, rules: newFakeRules(), links: newFakeLinks(), dialer: &fakeDialer{}, log: &syncBuffer{}, secrets: map[tokens.Role]string{},
 		load: bridge.Load{Share: 0.25, Headroom: 300},
 		cfg:  configs.HTTP{Listen: "127.0.0.1:0", Rate: 1000, Tokens: filepath.Join(t.TempDir(), "tokens.yaml")},
 	}
@@ -91,7 +92,7 @@ func (r *rig) make() {
 	var err error
 	r.server, err = New(r.cfg, egress.New(), Deps{
 		Registry: prometheus.NewRegistry(), Ready: func() error { return nil }, Node: r.node, Load: func() bridge.Load { return r.load }, Rules: r.rules,
-		Journal: r.journal, Records: r.journal, Links: r.links, LinkBase: "https://meet.example.org/", Name: "gw1", Version: "1.2.3",
+		Journal: r.journal, Records: r.journal, Links: r.links, Dialer: r.dialer, LinkBase: "https://meet.example.org/", Name: "gw1", Version: "1.2.3",
 	}, slog.New(slog.NewTextHandler(r.log, nil)))
 	if err != nil {
 		r.t.Fatal(err)

@@ -40,6 +40,7 @@ type Deps struct {
 	Journal   bridge.Journal
 	Records   Records // nil: the journal is off
 	Links     Links   // nil: no guests are let in
+	Dialer    Dialer  // nil: nothing can be called
 	LinkBase  string  // what the address of a link begins with
 	Name      string  // of the node
 	Version   string  // of the program

@@ -33,7 +33,7 @@ func explain(_ context.Context, args []string, out io.Writer) error {
 	config := f.String("config", "", "the configuration file, YAML; "+configs.FileVariable+" names one, too")
 	asJSON := f.Bool("json", false, "print JSON")
 	f.StringVar(&facts.Caller, "from", "", "the caller's number, +33142000000; none: withheld")
-	f.StringVar(&facts.Called, "to", "", "the number or address that is called")
+	f.StringVar(&facts.Called, "to", "", "the number or address that is called, such as livekit://SITE/ROOM")
 	f.StringVar(&facts.Trunk, "trunk", "", "trunk that lets the call in, or that it leaves by")
 	source := f.String("source", "", "IP address that the call comes from")
 	direction := f.String("direction", string(policy.In), "in, out")
@@ -54,6 +54,12 @@ func explain(_ context.Context, args []string, out io.Writer) error {
 	}
 	if err := noArguments(f); err != nil {
 		return err
+	}
+	if facts.Protocol == "livekit" { // as calls to other sites are, unless told otherwise
+		facts.Encrypted = facts.Encrypted || !f.Changed("encrypted")
+		if !f.Changed("transport") {
+			facts.Transport = "wss"
+		}
 	}
 	facts.Direction = policy.Direction(*direction)
 	err := errors.Join(

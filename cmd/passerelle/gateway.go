@@ -26,6 +26,7 @@ import (
 	"passerelle/media"
 	"passerelle/sip"
 	"passerelle/transcode/mix"
+	"passerelle/webrtc/federation"
 	"passerelle/webrtc/guest"
 	"passerelle/webrtc/livekit"
 )
@@ -41,8 +42,9 @@ type gateway struct {
 	service *service.Client // nil: none is asked
 	node    *bridge.Node
 	sip     *sip.Server
-	guests  *guest.Server // nil: none are let in
-	links   *links.Keeper // of guests; nil with them
+	guests  *guest.Server      // nil: none are let in
+	links   *links.Keeper      // of guests; nil with them
+	sites   *federation.Server // nil: none are joined
 	admin   *admin.Server
 
 	calls    context.Context // of every call
@@ -104,6 +106,7 @@ func newGateway(cfg configs.Config, log *slog.Logger) (g *gateway, err error) {
 	if err := g.openGuests(guard, registry); err != nil {
 		return nil, err
 	}
+	g.openSites(guard)
 	observe(registry, guard, ports, g.clock)
 	g.admin, err = admin.New(cfg.HTTP, guard, g.deps(registry), log)
 	return g, err
@@ -118,6 +121,9 @@ func (g *gateway) deps(registry *prometheus.Registry) admin.Deps {
 	}
 	if s := g.journal.Store(); s != nil {
 		d.Records = s
+	}
+	if g.sites != nil {
+		d.Dialer = g.sites
 	}
 	if g.links != nil {
 		d.Links = g.links
