@@ -181,7 +181,7 @@ type (
 	}
 	// notice tells something in passing: "notice".
 	notice struct {
-		Name string `json:"name"` // "draining", "alone", "company", "recording", "recording_over", "time_soon"
+		Name string `json:"name"` // "draining", "alone", "company", "recording", "recording_over"
 	}
 	// failure tells that a message had no effect: "error". The session goes on.
 	failure struct {
