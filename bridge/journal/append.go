@@ -29,7 +29,8 @@ func (t *tip) base() []byte {
 // errForked says that somebody else appends to the chain.
 var errForked = errors.New("another process writes the journal under this node's name: give each its own node.name")
 
-// tip reads where a chain ends; a chain that is not there begins.
+// tip reads where a chain ends; a chain that is not there begins. Where somebody changed what the database says about the end, the chain goes on behind
+// all that is there.
 func (s *Store) tip(ctx context.Context, node string) (t tip, err error) {
 	err = s.change(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO journal_chains (node, seq, hash, head, segment, frames) VALUES ($1, 0, $2, 0, $2, 0)
@@ -38,13 +39,46 @@ func (s *Store) tip(ctx context.Context, node string) (t tip, err error) {
 			return err
 		}
 		var hash, segment []byte
-		err = tx.QueryRowContext(ctx, "SELECT seq, hash, head, segment, frames FROM journal_chains WHERE node = $1", node).
+		// The update changes nothing: it locks the chain.
+		err = tx.QueryRowContext(ctx, "UPDATE journal_chains SET head = head WHERE node = $1 RETURNING seq, hash, head, segment, frames", node).
 			Scan(&t.seq, &hash, &t.head, &segment, &t.frames)
+		if err != nil {
+			return err
+		}
 		copy(t.hash[:], hash)
 		copy(t.segment[:], segment)
-		return err
+		return t.behind(ctx, tx, node)
 	})
 	return t, err
+}
+
+// behind moves the end of a chain behind its last record, and its last head, where they are further.
+func (t *tip) behind(ctx context.Context, tx *sql.Tx, node string) error {
+	said := *t
+	for _, query := range [...]string{
+		"SELECT seq, hash FROM journal_records WHERE node = $1 ORDER BY seq DESC LIMIT 1",
+		"SELECT last, hash FROM journal_pruned WHERE node = $1 ORDER BY last DESC LIMIT 1",
+	} {
+		var seq uint64
+		var hash []byte
+		switch err := tx.QueryRowContext(ctx, query, node).Scan(&seq, &hash); {
+		case errors.Is(err, sql.ErrNoRows):
+		case err != nil:
+			return err
+		case seq > t.seq:
+			t.seq = seq
+			copy(t.hash[:], hash)
+		}
+	}
+	err := tx.QueryRowContext(ctx, "SELECT max(number) FROM journal_heads WHERE node = $1 HAVING max(number) > $2", node, int64(t.head)).Scan(&t.head)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if *t == said {
+		return nil
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE journal_chains SET seq = $1, hash = $2, head = $3 WHERE node = $4", int64(t.seq), t.base(), int64(t.head), node)
+	return err
 }
 
 // append makes records of entries, at the end of a chain that ends at t, and returns where it ends then. segment and frames of next say what of the

@@ -48,11 +48,10 @@ func (h *Head) signed() bool {
 	return len(h.Key) == ed25519.PublicKeySize && ed25519.Verify(h.Key, h.content(), h.Signature)
 }
 
-// sign adds a head to the chain of a node, which must end at t where t is given, and raises the bound for shortening if it is higher than the last
-// one. Where there is nothing to say that the last head does not say, it is nil.
-func (s *Store) sign(ctx context.Context, node string, t *tip, key ed25519.PrivateKey, at time.Time, shortened uint64) (head *Head, err error) {
+// sign adds a head to the chain of a node, which must end at t. Where there is nothing to say that the last head does not say, it is nil.
+func (s *Store) sign(ctx context.Context, node string, t *tip, key ed25519.PrivateKey, at time.Time) (head *Head, err error) {
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		head, err = signHead(ctx, tx, node, t, key, at, shortened)
+		head, err = signHead(ctx, tx, node, t, key, at, 0)
 		return err
 	})
 	if errors.Is(err, errNothing) {
@@ -63,6 +62,8 @@ func (s *Store) sign(ctx context.Context, node string, t *tip, key ed25519.Priva
 
 var errNothing = errors.New("nothing to sign")
 
+// signHead signs a head that permits shortening up to a record, besides what the last head permits. Without t it names the same record as the last head:
+// who shortens does not know what the node wrote since.
 func signHead(ctx context.Context, tx *sql.Tx, node string, t *tip, key ed25519.PrivateKey, at time.Time, shortened uint64) (*Head, error) {
 	h := Head{Node: node, Time: at, Shortened: shortened, Key: key.Public().(ed25519.PublicKey)}
 	var hash []byte
@@ -84,6 +85,9 @@ func signHead(ctx context.Context, tx *sql.Tx, node string, t *tip, key ed25519.
 		return nil, err
 	}
 	if before.Key.Equal(h.Key) && before.signed() { // what somebody else wrote there is not signed again
+		if t == nil {
+			h.Seq, h.Hash, h.Others = before.Seq, before.Hash, before.Others
+		}
 		h.Shortened = max(h.Shortened, before.Shortened)
 		if before.Seq == h.Seq && before.Shortened == h.Shortened && before.Others == h.Others {
 			return nil, errNothing

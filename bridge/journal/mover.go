@@ -24,6 +24,7 @@ type mover struct {
 	away      error // why the last try failed
 	tip       *tip  // of the chain, as we wrote it; nil: not known yet
 	tried     tip   // where the chain ends if the last batch was stored although it failed
+	forked    bool  // the database said that the chain does not end where we left it
 	noted     time.Time
 }
 
@@ -117,14 +118,14 @@ func (m *mover) connect(ctx context.Context) error {
 			return err
 		}
 		close(m.reached)
-	case t.seq == m.tip.seq && t.hash == m.tip.hash: // the last batch is not there
-	case t.seq == m.tried.seq && t.hash == m.tried.hash: // it is, only its answer was lost
+	case !m.forked && t.seq == m.tip.seq && t.hash == m.tip.hash: // the last batch is not there
+	case !m.forked && t.seq == m.tried.seq && t.hash == m.tried.hash: // it is, only its answer was lost
 		m.stats.stored.Add(t.seq - m.tip.seq)
 	default:
 		m.note("forked", "the chain of this node was not left as this process wrote it: another process writes under the same node.name, or somebody changed it",
 			map[string]string{"expected": m.tip.hash.String(), "expected_record": text(m.tip.seq), "found": t.hash.String(), "found_record": text(t.seq)})
 	}
-	m.tip, m.connected = &t, true
+	m.tip, m.connected, m.forked = &t, true, false
 	return nil
 }
 
@@ -172,6 +173,7 @@ func (m *mover) append(ctx context.Context, next tip, entries []Entry) error {
 	defer cancel()
 	next, err := m.store.append(limited, m.node, *m.tip, next, entries)
 	if m.tried = next; err != nil {
+		m.forked = errors.Is(err, errForked)
 		return err
 	}
 	m.tip = &next
@@ -199,8 +201,8 @@ func (m *mover) sign(ctx context.Context) {
 	}
 	limited, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	h, err := m.store.sign(limited, m.node, m.tip, m.key, m.now(), 0)
-	if errors.Is(err, errForked) {
+	h, err := m.store.sign(limited, m.node, m.tip, m.key, m.now())
+	if m.forked = errors.Is(err, errForked); m.forked {
 		m.connected = false
 		_ = m.connect(limited) // notes it
 	}

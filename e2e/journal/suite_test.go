@@ -59,6 +59,7 @@ func suite(t *testing.T, d database) {
 		"shows a cut end":                  testCut,
 		"shows forged heads":               testForged,
 		"notes that it was replaced":       testReplaced,
+		"goes on behind tampering":         testGoesOn,
 		"notes a second writer":            testSecondWriter,
 		"shortens":                         testShortens,
 		"removes what is old":              testRemoves,

@@ -277,6 +277,35 @@ func testSecondWriter(t *testing.T, d database) {
 	}
 }
 
+// testGoesOn has somebody change under a running node what the database says about the end of the chain: the node goes on, and both show.
+func testGoesOn(t *testing.T, d database) {
+	for edit, words := range map[string]string{
+		"DELETE FROM journal_chains":                             "",
+		"UPDATE journal_chains SET seq = 3, head = 0":            "",
+		"UPDATE journal_chains SET seq = 30":                     "record 6 is missing",
+		"DELETE FROM journal_records WHERE seq > 3":              "record 4 is missing",
+		"UPDATE journal_records SET seq = 99 WHERE seq = 5":      "record 5 is missing",
+		"DELETE FROM journal_records; DELETE FROM journal_heads": "record 1 is missing",
+	} {
+		n := newNode(t, d).run()
+		n.write(calls(1)...)
+		n.write(calls(4)...)
+		n.sql(edit)
+		n.write(calls(2)...)
+		n.stop()
+		if list := n.all(journal.Query{Outcome: "forked"}); len(list) != 1 && !strings.Contains(edit, "records") {
+			t.Errorf("%s: it is told by %+v", edit, list)
+		}
+		r := n.verify()
+		switch p := r.Chains[0].Problem; {
+		case words == "" && p != nil:
+			t.Errorf("%s: %+v", edit, p)
+		case words != "" && (p == nil || !strings.Contains(p.Why, words)):
+			t.Errorf("%s: %+v, want %q", edit, p, words)
+		}
+	}
+}
+
 // testVerifyWhileWritten verifies again and again while entries come and old ones go.
 func testVerifyWhileWritten(t *testing.T, d database) {
 	n := newNode(t, d).run()
