@@ -22,12 +22,6 @@ const browser = await chromium.launchPersistentContext(o.profile, {
 if (o.devices !== false) await browser.grantPermissions(o.permissions ?? ['camera', 'microphone'])
 if (o.recorded) await browser.addInitScript(text => sessionStorage.setItem('recorded', text), JSON.stringify(o.recorded))
 for (const path of o.scripts ?? []) await browser.addInitScript({ path })
-await browser.route('**/page/tape.js', route => route.fulfill({ contentType: 'text/javascript', body: `registerProcessor('tape', class extends AudioWorkletProcessor {
-  process([input]) {
-    this.port.postMessage({ at: currentFrame, samples: input[0] ?? new Float32Array(128) })
-    return true
-  }
-})` }))
 const page = browser.pages()[0]
 page.setDefaultTimeout(20_000)
 const requests = [], faults = []
