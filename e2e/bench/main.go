@@ -46,7 +46,7 @@ func run() error {
 	f := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	var (
 		relays  = f.Int("relay", 0, "be the bare relay of so many calls")
-		parts   = f.StringSlice("parts", []string{"peers", "calls", "delay", "setup", "stages"}, "what to measure")
+		parts   = f.StringSlice("parts", []string{"peers", "calls", "guests", "delay", "setup", "stages"}, "what to measure")
 		quick   = f.Bool("quick", false, "only what has a goal, for a shorter time: under two minutes")
 		pprof   = f.Bool("pprof", false, "write CPU profiles of the gateway, of the measured time only, into .build/bench")
 		most    = f.Int("max-calls", 2400, "calls at most")
@@ -93,6 +93,7 @@ func run() error {
 	all := map[string]func(context.Context) error{
 		"peers":  b.peers,
 		"calls":  func(ctx context.Context) error { return b.calls(ctx, *name) },
+		"guests": b.guests,
 		"delay":  b.delays,
 		"setup":  b.setups,
 		"stages": b.stages,

@@ -15,6 +15,7 @@ type report struct {
 	delays           []delayed
 	lookahead        time.Duration
 	setups           []setup
+	guests           []watched
 	stages           []stage
 	failures         []string
 }
@@ -54,6 +55,9 @@ func (r *report) markdown(command string, took time.Duration) string {
 	t.row("---", "---", "---", "---")
 	for _, x := range r.results {
 		r.capacityRows(&t, x)
+	}
+	for _, w := range r.guests {
+		guestRows(&t, w)
 	}
 	for _, d := range r.delays {
 		delayRows(&t, d)
@@ -121,6 +125,18 @@ func (r *report) capacityRows(t *table, x result) {
 		t.compare("memory a leg, its SFU session included: "+x.name, fmt.Sprintf("%.0f KiB resident; %.0f KiB live heap and stacks", x.perPhone/1024, x.heap/1024), goal, verdict)
 	}
 	t.row("allocations of the whole process: "+x.name, fmt.Sprintf("%.0f a call and second, for 100 packets", s.allocations), "", "")
+}
+
+// guestRows are what one crowd of guests has to say.
+func guestRows(t *table, w watched) {
+	met := w.perCore() >= w.goal
+	t.compare(w.name, fmt.Sprintf("**%.0f a core**: %d guests took %.1f%%, SFU %.0f%%, guests %.0f%%, %.0f kbit/s to each, lost %.2f%%; %.0f a second came in, the slowest in %s",
+		w.perCore(), w.guests, 100*w.gateway, 100*w.sfu, 100*w.self, w.kbps, 100*w.loss, w.joined, ms(w.slowest)), fmt.Sprintf("≥ %.0f a core", w.goal), &met)
+	if len(w.delay) > 0 {
+		met := of(w.delay, .5) <= w.goalDelay
+		t.compare("added delay of a forwarded picture, beside "+w.name, fmt.Sprintf("p50 %s, p95 %s, p99 %s", ms(of(w.delay, .5)), ms(of(w.delay, .95)), ms(of(w.delay, .99))),
+			fmt.Sprintf("p50 ≤ %v", w.goalDelay), &met)
+	}
 }
 
 // delayRows are one network's.

@@ -32,6 +32,7 @@ type rig struct {
 	sfu     *sfuproc.Process
 	gateway *child
 	sip     string
+	page    string // of guests
 	http    string
 	log     *os.File
 	profile string // file of CPU profiles; empty: none
@@ -65,6 +66,9 @@ func startRig(ctx context.Context, program, profile string) (r *rig, err error) 
 		return r, err
 	}
 	if r.http, err = freePort(); err != nil {
+		return r, err
+	}
+	if r.page, err = freePort(); err != nil {
 		return r, err
 	}
 	config, err := r.configure()
@@ -119,11 +123,12 @@ journal: {dir: %s}
 ivr: {guess: {per_source: 0, overall: 1000000}}
 calls: {max: 10000, max_load: 0, drain_timeout: 1s, media_timeout: 1m}
 media: {port_min: %d, port_max: %d}
+guests: {listen: %q, max: 10000, max_per_address: 0, rate: 10000}
 sip:
   udp: [%q]
   tcp: []
   trunks: [{name: bench, addresses: [127.0.0.0/8], language: en}]
-`, r.http, r.sfu.URL(), sfuKey, roomFile, filepath.Join(r.dir, "state"), portMin, portMax, r.sip), 0o600))
+`, r.http, r.sfu.URL(), sfuKey, roomFile, filepath.Join(r.dir, "state"), portMin, portMax, r.page, r.sip), 0o600))
 }
 
 // stop ends both, and removes what they left.
