@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/pion/srtp/v3"
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,10 +28,11 @@ const (
 // load sends and counts the RTP of all phones, through one socket: sendmmsg out, recvmmsg in. Who a packet is for tells the port that it comes
 // from.
 type load struct {
-	rtp, rtcp *net.UDPConn
-	batches   *ipv4.PacketConn
-	start     time.Time
-	talks     atomic.Pointer[pattern]
+	rtp   *batches
+	own   int // its port
+	rtcp  *net.UDPConn
+	start time.Time
+	talks atomic.Pointer[pattern]
 
 	mu     sync.Mutex
 	slots  [slots][]*phone
@@ -113,8 +113,12 @@ func newLoad() (*load, error) {
 			}
 			continue
 		}
-		l.rtp, l.rtcp, l.batches = rtp, rtcp, ipv4.NewPacketConn(rtp)
-		return l, prepare(rtp)
+		l.rtcp, l.own = rtcp, next-1
+		if err := prepare(rtp); err != nil {
+			return nil, err
+		}
+		l.rtp, err = newBatches(rtp)
+		return l, err
 	}
 	return nil, errors.New("no pair of ports is free")
 }
@@ -141,13 +145,13 @@ func (l *load) run(ctx context.Context) {
 	l.work.Go(l.receive)
 	l.work.Go(func() { drain(l.rtcp) })
 	<-ctx.Done()
-	l.rtp.Close()
+	l.rtp.close()
 	l.rtcp.Close()
 	l.work.Wait()
 }
 
 // port is where phones receive RTP.
-func (l *load) port() int { return l.rtp.LocalAddr().(*net.UDPAddr).Port }
+func (l *load) port() int { return l.own }
 
 // add lets a phone send.
 func (l *load) add(p *phone) {
@@ -178,33 +182,18 @@ func (l *load) remove(p *phone) {
 
 // send sends what each slot of the 20 ms has, when its time has come.
 func (l *load) send(ctx context.Context) {
-	messages := make([]ipv4.Message, batch)
-	for i := range messages {
-		messages[i].Buffers = make([][]byte, 0, 2)
-	}
+	buffers := make([][]byte, 0, 2)
 	for n := 0; ctx.Err() == nil; n++ {
 		time.Sleep(time.Until(l.start.Add(time.Duration(n) * period / slots)))
 		now := time.Now()
 		talks := *l.talks.Load()
 		l.mu.Lock()
-		for phones := l.slots[n%slots]; len(phones) > 0; {
-			some := phones[:min(batch, len(phones))]
-			phones = phones[len(some):]
-			out := messages[:0]
-			for _, p := range some {
-				if buffers, ok := p.next(l, messages[len(out)].Buffers[:0], talks(p.number, now.Sub(l.start))); ok {
-					out = out[:len(out)+1]
-					out[len(out)-1].Buffers, out[len(out)-1].Addr = buffers, p.remote
-				}
-			}
-			for len(out) > 0 {
-				sent, err := l.batches.WriteBatch(out, 0)
-				if err != nil && sent <= 0 {
-					sent = 1 // refused by a socket that is gone: the others go on
-				}
-				out = out[sent:]
+		for _, p := range l.slots[n%slots] {
+			if b, ok := p.next(l, buffers[:0], talks(p.number, now.Sub(l.start))); ok {
+				l.rtp.queue(b, p.remote)
 			}
 		}
+		l.rtp.flush()
 		l.mu.Unlock()
 	}
 }
@@ -238,7 +227,12 @@ func (p *phone) next(l *load, buffers [][]byte, talking bool) ([][]byte, bool) {
 	if p.impair != nil {
 		delay, lost := p.impair.next()
 		if whole := append(append([]byte(nil), p.head[:]...), payload...); !lost {
-			time.AfterFunc(delay, func() { _, _ = l.rtp.WriteToUDP(whole, p.remote) })
+			time.AfterFunc(delay, func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.rtp.queue([][]byte{whole}, p.remote)
+				l.rtp.flush()
+			})
 		}
 		return nil, false
 	}
@@ -247,26 +241,17 @@ func (p *phone) next(l *load, buffers [][]byte, talking bool) ([][]byte, bool) {
 
 // receive counts what comes, until the socket is closed.
 func (l *load) receive() {
-	messages := make([]ipv4.Message, batch)
-	for i := range messages {
-		messages[i].Buffers = [][]byte{make([]byte, 1500)}
-		messages[i].OOB = make([]byte, 64)
-	}
 	for {
-		n, err := l.batches.ReadBatch(messages, 0)
-		if errors.Is(err, net.ErrClosed) {
+		l.rx.Lock()
+		n := l.rtp.read(func(b, oob []byte, port int) {
+			if p := l.byPort[port]; p != nil && len(b) >= header {
+				p.count(b, oob)
+			}
+		})
+		l.rx.Unlock()
+		if n < 0 {
 			return
 		}
-		l.rx.Lock()
-		for _, m := range messages[:max(n, 0)] {
-			from, ok := m.Addr.(*net.UDPAddr)
-			if b := m.Buffers[0][:m.N]; ok && len(b) >= header {
-				if p := l.byPort[from.Port]; p != nil {
-					p.count(b, m.OOB[:m.NN])
-				}
-			}
-		}
-		l.rx.Unlock()
 		if n < batch {
 			time.Sleep(nap) // many at once cost less, and the kernel keeps the time at which each came
 		}

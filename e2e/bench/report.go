@@ -183,6 +183,7 @@ const notes = `
 - Calls are added until the first sign of strain: ticks late by more than 10 ms (p99), more than 0.1% lost towards the phones (by sequence number) or not
   read from them in time (the kernel's count of full sockets), or calls ended or refused. "A core" divides the calls by the gateway's use of its CPU.
 - CPU time is /proc/PID/stat's, user and system, and holds the kernel's work for sending; the work of receiving from loopback is done by who sends.
+  No phone sleeps until a packet wakes it, because that would be counted for the gateway, too: they look every 2 ms, and the kernel notes when each came.
 - Delay: speech both ways at the same time, found again by correlation in windows of 400 ms, one value for every 20 ms of it. It counts from a packet
   handed to the network (so without the 20 ms in which it was spoken) to the same sample in a received packet, played as it comes. Room → phone
   goes participant → SFU → gateway's playout buffer and mixer → phone, so half a tick of waiting for the clock is in it.

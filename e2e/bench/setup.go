@@ -29,7 +29,7 @@ func (b *bench) setups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer l.rtp.Close()
+	defer l.rtp.close()
 	defer l.rtcp.Close()
 	offer := description(l.port(), "8", "8 PCMA/8000")
 	for _, at := range []int{1, workers} {
