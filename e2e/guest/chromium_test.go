@@ -12,6 +12,7 @@ import (
 	"image/png"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,6 +67,9 @@ func startChromium(t *testing.T, o options) *chromium {
 	}
 	b := &chromium{t: t, answers: bufio.NewReader(out), in: in, kill: cmd.Process.Kill}
 	t.Cleanup(func() {
+		if t.Failed() {
+			b.try(nil, "screenshot", "file", filepath.Join(t.ArtifactDir(), "failed-"+o.Name+".png")) // go test -artifacts keeps it
+		}
 		in.Close() // it closes Chromium and ends
 		limit := time.AfterFunc(20*time.Second, func() { _ = b.kill() })
 		defer limit.Stop()
@@ -98,10 +102,10 @@ func (b *chromium) try(result any, command string, args ...string) (failure stri
 	limit := time.AfterFunc(60*time.Second, func() { _ = b.kill() })
 	defer limit.Stop()
 	if _, err := b.in.Write(append(line, '\n')); err != nil {
-		b.t.Fatalf("%s: %v", command, err)
+		return err.Error()
 	}
 	if line, err = b.answers.ReadBytes('\n'); err != nil {
-		b.t.Fatalf("%s: no answer within 60 s: %v", command, err)
+		return "no answer within 60 s: " + err.Error()
 	}
 	var answer struct {
 		Error  string

@@ -16,14 +16,12 @@ import (
 func waitingCall(g *gate) (id string) {
 	g.Helper()
 	stack.Eventually(g.T, patience, "the operator sees who waits", func() bool {
-		var lobby struct {
-			Waiting []struct{ Call, ID, Name string }
-		}
+		var lobby struct{ Calls []struct{ ID string } }
 		g.API(g.T, "GET", "/lobby", nil, &lobby)
-		if len(lobby.Waiting) == 0 {
+		if len(lobby.Calls) == 0 {
 			return false
 		}
-		id = lobby.Waiting[0].Call + lobby.Waiting[0].ID
+		id = lobby.Calls[0].ID
 		return true
 	})
 	return id
@@ -53,9 +51,9 @@ func TestLobby(t *testing.T) {
 	anna.click(".tool.leave")
 	anna.wait(".notice")
 	stack.Eventually(t, patience, "nobody waits any more", func() bool {
-		var lobby struct{ Waiting []any }
+		var lobby struct{ Calls []any }
 		g.API(t, "GET", "/lobby", nil, &lobby)
-		return len(lobby.Waiting) == 0
+		return len(lobby.Calls) == 0
 	})
 	ask()
 	g.API(t, "POST", "/calls/"+waitingCall(g)+"/refuse", nil, nil)
@@ -74,7 +72,7 @@ func TestStay(t *testing.T) {
 	enter(anna, address)
 	there := `people().some(p => p.name === "Anna Lindqvist")`
 	stack.Eventually(t, patience, "Camille sees Anna", func() bool { return camille.is(there) })
-	camille.eval(`window.left = 0; room.on('participantDisconnected', () => window.left++)`)
+	camille.eval(`window.left = 0; room.on('participantDisconnected', () => window.left++); null`)
 	back := func(what string) {
 		t.Helper()
 		green.moves(anna, "Anna sees Camille "+what, tile("Camille"))

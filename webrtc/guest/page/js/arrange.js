@@ -12,7 +12,7 @@ const most = 24 // slots besides the guest's own; the others are in the list of 
 //   pictures: how many tiles the gateway fills; self: the guest's own slot, or null
 export function arrange({ people, shown, view, pinned, recent, pictures, self }) {
   const anonymous = people.length === 0
-  const slots = anonymous ? unknown(shown, pictures) : known(people, recent)
+  const slots = anonymous ? unknown(pictures) : known(people, recent)
   const screens = slots.filter(s => s.source === 'screen' || anonymous && shown.get(s.key)?.source === 'screen')
   let stage = slots.find(s => s.key === pinned) ?? screens[0] ?? null
   if (!stage && view === 'speaker' && (anonymous || people.some(p => p.camera))) {
@@ -44,15 +44,9 @@ function speaker(people, shown, recent) {
   return { key: 'speaker', seat: 0, source: 'camera', person: people.find(p => p.seat === seat) ?? people[0] }
 }
 
-// unknown: as many slots as show something, and one more that waits for whoever comes.
-function unknown(shown, pictures) {
-  const slots = []
-  for (let i = 0; i < pictures; i++) {
-    const key = `any-${i}`
-    slots.push({ key, seat: 0, source: '' })
-    if (!shown.get(key)?.source) break
-  }
-  return slots
+// unknown: as many slots as the gateway can fill. Those in which it shows nothing are not to be seen, and cost nothing.
+function unknown(pictures) {
+  return Array.from({ length: pictures }, (_, i) => ({ key: `any-${i}`, seat: 0, source: '' }))
 }
 
 // assign gives slots the mids of tiles: the first to what is large, as pictures that come first in the offer are the last to give way to a slow line. Slots
