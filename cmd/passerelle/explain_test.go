@@ -130,3 +130,29 @@ sip: {trunks: [{name: carrier-fr, addresses: [192.0.2.1]}]}
 		t.Errorf("%v", err)
 	}
 }
+
+// TestExplainFederation: a call to another site is explained as the node makes it, without its transport and encryption being said.
+func TestExplainFederation(t *testing.T) {
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(rules, []byte(`
+version: 1
+rules:
+  - {name: partner, when: {direction: out, protocol: livekit, transport: wss, encrypted: true, platform: partner, called: "livekit://partner/budget-*"}, grant: {foreign: true}}
+  - {name: others, refuse: Not there}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]int{
+		"--platform=partner --to=livekit://partner/budget-1":                   0,
+		"--platform=partner --to=livekit://partner/secret":                     2,
+		"--platform=other --to=livekit://other/budget-1":                       2,
+		"--platform=partner --to=livekit://partner/budget-1 --transport=ws":    2,
+		"--platform=partner --to=livekit://partner/budget-1 --encrypted=false": 2,
+	} {
+		var out bytes.Buffer
+		err := run(t.Context(), append([]string{"explain", "--rules", rules, "--direction=out", "--protocol=livekit", "--room=council"}, strings.Fields(args)...), &out)
+		if got := map[bool]int{true: 0, false: status(err)}[err == nil]; got != want {
+			t.Errorf("%s: status %d, want %d\n%s", args, got, want, &out)
+		}
+	}
+}
