@@ -42,6 +42,7 @@ type downlink struct {
 	loss    float64
 	unheard int // packets sent since the last feedback
 	heardAt time.Time
+	sentAt  time.Time
 }
 
 // sentPacket is a packet that was sent and not reported yet.
@@ -54,7 +55,7 @@ type sentPacket struct {
 const (
 	sentSize  = 2048 // packets; a power of two
 	overhead  = 56   // bytes of IP, UDP, RTP, extensions and SRTP
-	startKbps = 1000
+	startKbps = 1500
 	floorRate = 50_000.0 // bits a second
 
 	longQueue    = 60 * time.Millisecond // a wait that is congestion, when it lasts
@@ -72,7 +73,8 @@ const (
 	lastBackoff  = time.Minute
 	silence      = time.Second // without a report, although much was sent
 	manyUnheard  = 20
-	maxReported  = 4096 // packets that one feedback may speak of
+	idle         = 400 * time.Millisecond // without a packet
+	maxReported  = 4096                   // packets that one feedback may speak of
 )
 
 func newDownlink(kbps int, now func() time.Time) *downlink {
@@ -91,7 +93,8 @@ func (d *downlink) sent(payload int) uint16 {
 	defer d.mu.Unlock()
 	n := d.next
 	d.next++
-	d.history[n%sentSize] = sentPacket{at: d.now().Sub(d.begun), sequence: n, bytes: uint16(min(payload+overhead, math.MaxUint16))}
+	d.sentAt = d.now()
+	d.history[n%sentSize] = sentPacket{at: d.sentAt.Sub(d.begun), sequence: n, bytes: uint16(min(payload+overhead, math.MaxUint16))}
 	d.unheard++
 	return n
 }
@@ -100,9 +103,12 @@ func (d *downlink) sent(payload int) uint16 {
 func (d *downlink) kbps() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := d.now(); d.started && d.unheard >= manyUnheard && now.Sub(d.heardAt) > silence {
+	switch now := d.now(); {
+	case d.started && d.unheard >= manyUnheard && now.Sub(d.heardAt) > silence:
 		d.heardAt = now
 		d.set(d.target/2, now)
+	case now.Sub(d.sentAt) > idle: // nothing fits, and nothing speaks against trying more
+		d.grow(now)
 	}
 	return int(d.target / 1000)
 }

@@ -171,6 +171,16 @@ func TestDownlink(t *testing.T) {
 			t.Errorf("%d kbit/s", k)
 		}
 	})
+	t.Run("nothing fits", func(t *testing.T) {
+		p := newPath(4000)
+		for range 20 { // whatever is shown needs 3 Mbit/s
+			p.now = p.now.Add(500 * time.Millisecond)
+			p.d.kbps()
+		}
+		if k := p.d.kbps(); k < 3000 {
+			t.Errorf("%d kbit/s", k)
+		}
+	})
 	t.Run("no reports any more", func(t *testing.T) {
 		p := newPath(4000)
 		p.run(10 * time.Second)
