@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pion/interceptor"
@@ -168,6 +169,13 @@ func (b *bench) watch(ctx context.Context, r *rig, token string, n int, see bool
 	}
 	w.guests, w.joined, w.slowest = n, float64(n)/time.Since(start).Seconds(), time.Duration(slowest.Load())
 	time.Sleep(2 * settle)
+	if r.profile != "" && see { // SIGUSR1 begins, and ends, a profile
+		_ = r.gateway.process.Signal(syscall.SIGUSR1)
+		defer func() {
+			_ = r.gateway.process.Signal(syscall.SIGUSR1)
+			time.Sleep(time.Second) // until it is written
+		}()
+	}
 	pids := [...]int{r.gateway.pid, r.sfu.Pid(), os.Getpid()}
 	var used [len(pids)]time.Duration
 	for i, pid := range pids {
