@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"passerelle/e2e/stack"
-	"passerelle/internal/testpeer/participant"
 )
 
 // TestFederation has one gateway between two sites.
@@ -34,8 +33,8 @@ func TestFederation(t *testing.T) {
 		stack.Eventually(t, 10*time.Second, "nobody is spoken to", func() bool {
 			return ana.Tape.Level(2*time.Second) < -60 && ben.Tape.Level(2*time.Second) < -60
 		})
-		hears(t, "Ben hears Ana", ben, ana, one)
-		hears(t, "Ana hears Ben", ana, ben, other)
+		hears(t, "Ben hears Ana", ana, one, ben)
+		hears(t, "Ana hears Ben", ben, other, ana)
 
 		h.API(t, "POST", "/calls/"+id+"/mute", nil, nil)
 		at := ben.Say(other)
@@ -44,7 +43,7 @@ func TestFederation(t *testing.T) {
 			t.Errorf("%.2f is heard of a room that is muted", share)
 		}
 		h.API(t, "POST", "/calls/"+id+"/unmute", nil, nil)
-		hears(t, "Ana hears Ben again", ana, ben, other)
+		hears(t, "Ana hears Ben again", ben, other, ana)
 
 		h.API(t, "POST", "/calls/"+id+"/end", nil, nil)
 		stack.Eventually(t, 10*time.Second, "the rooms are parted", func() bool { return len(ana.People()) == 0 && len(ben.People()) == 0 })
@@ -62,17 +61,11 @@ func TestFederation(t *testing.T) {
 		h.joins(t, "right", "council-2")
 		h.joins(t, "left", "council-3")
 		stack.Eventually(t, 10*time.Second, "all are there", func() bool { return len(bridges(ana)) == 2 && len(bridges(ben)) == 2 && len(bridges(dan)) == 1 })
-		at := ben.Say(other)
-		for name, p := range map[string]*participant.Participant{"Ana": ana, "Dan": dan} {
-			stack.Hears(t, name+" hears Ben", other, func() ([]int16, time.Time) { return p.Tape.Since(at) })
-		}
+		at := hears(t, "Ana and Dan hear Ben", ben, other, ana, dan)
 		if share := heardOf(cleo, other, at); share > 0.2 {
 			t.Errorf("%.2f of what is said on the left is heard on the right", share)
 		}
-		at = ana.Say(one)
-		for name, p := range map[string]*participant.Participant{"Ben": ben, "Cleo": cleo} {
-			stack.Hears(t, name+" hears Ana", one, func() ([]int16, time.Time) { return p.Tape.Since(at) })
-		}
+		at = hears(t, "Ben and Cleo hear Ana", ana, one, ben, cleo)
 		if share := heardOf(dan, one, at); share > 0.2 {
 			t.Errorf("%.2f of what is said in one of our rooms is heard in another, by way of the left", share)
 		}
@@ -131,7 +124,7 @@ func TestFederation(t *testing.T) {
 	t.Run("only what the rule grants crosses", func(t *testing.T) {
 		ana, ben := enters(t, h.ours, "hearing", "ana"), enters(t, h.theirs, "witness", "ben")
 		h.joins(t, "witness", "hearing")
-		hears(t, "Ana hears Ben", ana, ben, other)
+		hears(t, "Ana hears Ben", ben, other, ana)
 		at := ana.Say(one)
 		time.Sleep(time.Duration(len(one))*time.Second/48000 + time.Second)
 		if share := heardOf(ben, one, at); share > 0.2 {
@@ -156,7 +149,7 @@ func TestFederation(t *testing.T) {
 			return status == 204
 		})
 		h.talks(t, call.ID)
-		hears(t, "Ben hears Ana", ben, ana, one)
+		hears(t, "Ben hears Ana", ana, one, ben)
 	})
 
 	t.Run("the site is down", func(t *testing.T) {

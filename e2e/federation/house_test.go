@@ -140,13 +140,17 @@ func say(t *testing.T, voice, text string) []int16 {
 	return clip[:min(len(clip), 3*transcode.Rate)]
 }
 
-// hears waits until somebody hears what another one begins to say now, and says again: who has just come may not hear the first words.
-func hears(t *testing.T, what string, listener, speaker *participant.Participant, clip []int16) {
+// hears waits until listeners hear what somebody begins to say now, and says again: who has just come may not hear the first words. It answers when
+// that began.
+func hears(t *testing.T, what string, speaker *participant.Participant, clip []int16, listeners ...*participant.Participant) time.Time {
 	t.Helper()
 	speaker.Loop(clip)
 	defer speaker.Loop(nil)
 	at := speaker.Say(clip)
-	stack.Hears(t, what, clip, func() ([]int16, time.Time) { return listener.Tape.Since(at) })
+	for i, l := range listeners {
+		stack.Hears(t, fmt.Sprintf("%s (listener %d)", what, i), clip, func() ([]int16, time.Time) { return l.Tape.Since(at) })
+	}
+	return at
 }
 
 // heardOf is how much of a clip somebody has heard since a time.
