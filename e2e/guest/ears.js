@@ -28,6 +28,14 @@
       frames?.push({ at: now - 10, samples })
     }
   }
+  // When the page can be used, in ms after the link was followed, and when the guest asked to come in.
+  new MutationObserver((_, o) => {
+    if (!document.querySelector('.form-card')) return
+    window.usable = performance.now()
+    o.disconnect()
+  }).observe(document, { childList: true, subtree: true })
+  document.addEventListener('submit', () => { window.asked = Date.now() }, true)
+
   window.record = () => { frames = [] }
   // recorded is what was heard since record: 16-bit little-endian PCM, 48 kHz, mono, in base64, and when it began, in ms.
   window.recorded = () => {
