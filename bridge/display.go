@@ -3,7 +3,8 @@ package bridge
 import "time"
 
 // Display is a leg that shows how its call stands, besides being a Leg: a page instead of a voice. Such a leg is told nothing aloud, neither
-// prompts nor tones, and its microphone and hand are asked for with the events Microphone and Hand instead of digits. Implemented by guest.Leg.
+// prompts nor tones, and its microphone and hand are asked for with the events Microphone and Hand instead of digits. Implemented by guest.Leg and
+// federation.Leg.
 type Display interface {
 	// Tell shows how the call stands now. It is called from the call's goroutine whenever something of it changed, and must not block.
 	Tell(s Standing)

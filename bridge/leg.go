@@ -9,7 +9,7 @@ import (
 	"passerelle/transcode"
 )
 
-// Leg is one side of a call that is not the SFU's. Implemented by sip.Leg.
+// Leg is one side of a call that is not the SFU's. Implemented by sip.Leg, guest.Leg and federation.Leg.
 type Leg interface {
 	// Caller says who is there and how they came. It does not change.
 	Caller() Caller
@@ -32,7 +32,7 @@ type Terms struct {
 	Names      []string          // hosts whose addresses it may go to, too: resolved once, and kept for the call
 }
 
-// Audio is the sound of an answered leg. Implemented by media.Stream.
+// Audio is the sound of an answered leg. Implemented by media.Stream, and by the voices of guest and federation.
 type Audio interface {
 	// Codec is what the far end wants to hear. It changes only with an Updated event.
 	Codec() transcode.Codec

@@ -44,6 +44,32 @@ func TestOutbound(t *testing.T) {
 	})
 }
 
+// A room in which there are other rooms only is empty.
+func TestRoomsAreNoCompany(t *testing.T) {
+	for name, c := range map[string]struct {
+		mark map[string]string
+		want error
+	}{"another room": {map[string]string{BridgeAttribute: "true"}, ErrIdle}, "somebody": {nil, ErrHungUp}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sfu := &fakeSFU{present: []Participant{{SID: "PA_1", Identity: "other", Attributes: c.mark}}}
+				b := start(t, sfu, fakeDirectory{}, func(o *Options, l *fakeLeg) {
+					roomLeg(o, l)
+					o.Policy.(*fakeRules).answer = granting(func(g *policy.Grant) { g.Idle = time.Minute })
+				})
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				select {
+				case <-b.done:
+				default:
+					b.leg.hangUp()
+				}
+				b.ends(c.want)
+			})
+		})
+	}
+}
+
 // What the rules refuse is refused before the far end is called.
 func TestOutboundRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

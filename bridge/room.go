@@ -192,6 +192,18 @@ func (r *room) state(self string) (others int, failed error) {
 	return others, nil
 }
 
+// souls is how many people are in the room, other rooms not counted.
+func (r *room) souls() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.people {
+		if p.Attributes[BridgeAttribute] == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // deaf tells whether nothing is heard of the room for now.
 func (r *room) deaf() bool {
 	r.mu.Lock()

@@ -290,6 +290,9 @@ func (s *stay) company() error {
 	if err != nil {
 		return err
 	}
+	if s.who.Bridge {
+		others = s.room.souls() // rooms must not keep each other alive
+	}
 	s.line()
 	s.hours.company(others > 0)
 	switch alone := others == 0; {

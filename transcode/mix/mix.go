@@ -25,7 +25,7 @@ type Source interface {
 	Level() int
 }
 
-// FrameWriter takes encoded frames. Implemented by media.Stream.
+// FrameWriter takes encoded frames. Implemented by every bridge.Audio, such as media.Stream.
 type FrameWriter interface {
 	// WriteFrame sends one frame of 20 ms; samples counts them in units of the codec's RTP clock. It does not block and keeps nothing of payload.
 	WriteFrame(payload []byte, samples int, marker bool) error
