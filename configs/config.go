@@ -228,10 +228,12 @@ type Guests struct {
 	Proxies   []string `koanf:"proxies"`    // CIDR; what they write into X-Forwarded-For and X-Forwarded-Proto is believed
 	Origins   []string `koanf:"origins"`    // https://…: pages besides our own that may use the WebSocket, WHIP and WHEP; *: all for WHIP and WHEP
 
-	UDPListen string   `koanf:"udp_listen"` // host:port: one for the media of all guests
-	TCPListen string   `koanf:"tcp_listen"` // host:port for the media of guests behind a firewall that lets no UDP through; empty: off
-	Advertise []string `koanf:"advertise"`  // IP addresses to tell guests instead of the bound ones, where a NAT changes them
-	Networks  []string `koanf:"networks"`   // CIDR; where guests' media may go to, besides national networks and what a rule grants
+	UDPListen  string   `koanf:"udp_listen"`  // host:port: one for the media of all guests
+	TCPListen  string   `koanf:"tcp_listen"`  // host:port for the media of guests behind a firewall that lets no UDP through; empty: off
+	TURNListen string   `koanf:"turn_listen"` // host:port of our own TURN server, over TLS where there is a certificate; empty: off
+	TURNURL    string   `koanf:"turn_url"`    // turns:host:port?transport=tcp, as guests reach it; empty: the listener's address
+	Advertise  []string `koanf:"advertise"`   // IP addresses to tell guests instead of the bound ones, where a NAT changes them
+	Networks   []string `koanf:"networks"`    // CIDR; where guests' media may go to, besides national networks and what a rule grants
 
 	HostedIn string `koanf:"hosted_in"` // told to guests before they join: "France"
 	Consent  string `koanf:"consent"`   // further text that they agree to; plain

@@ -12,6 +12,10 @@ func (p *problems) guests(g Guests) {
 	p.listen("guests.listen", g.Listen)
 	p.listen("guests.udp_listen", g.UDPListen)
 	p.listen("guests.tcp_listen", g.TCPListen)
+	p.listen("guests.turn_listen", g.TURNListen)
+	if g.TURNURL != "" && !strings.HasPrefix(g.TURNURL, "turn:") && !strings.HasPrefix(g.TURNURL, "turns:") {
+		p.text("guests.turn_url", g.TURNURL, "a URL such as turns:guests.example.org:443?transport=tcp")
+	}
 	p.url("guests.public_url", g.PublicURL, "https://guests.example.org")
 	if u, err := url.Parse(g.PublicURL); err == nil && (u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "") {
 		p.add("guests.public_url", redacted(g.PublicURL), "no path, query or fragment")

@@ -15,6 +15,9 @@ type pionLog struct {
 	scope string
 }
 
+// Logger takes the log of pion's other servers likewise.
+func Logger(log *slog.Logger) logging.LoggerFactory { return pionLog{log: log} }
+
 // NewLogger implements logging.LoggerFactory.
 func (l pionLog) NewLogger(scope string) logging.LeveledLogger { return pionLog{l.log, scope} }
 

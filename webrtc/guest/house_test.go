@@ -195,6 +195,7 @@ type tab struct {
 	gone error // why the socket closed, when in is closed
 	pc   *pion.PeerConnection
 	up   chan struct{}
+	by   pion.Configuration // of the peer connection
 
 	microphone *pion.TrackLocalStaticRTP
 	camera     *pion.TrackLocalStaticRTP
@@ -335,7 +336,7 @@ func (p *tab) media(camera bool, tiles int) (first string) {
 	if err := m.RegisterDefaultCodecs(); err != nil {
 		p.t.Fatal(err)
 	}
-	pc, err := pion.NewAPI(pion.WithSettingEngine(e), pion.WithMediaEngine(m)).NewPeerConnection(pion.Configuration{})
+	pc, err := pion.NewAPI(pion.WithSettingEngine(e), pion.WithMediaEngine(m)).NewPeerConnection(p.by)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -63,8 +64,12 @@ const (
 )
 
 func (s *Server) newLeg(c bridge.Caller, l links.Link, first offer) *Leg {
+	networks := s.networks
+	if a := s.port.Addr().Addr(); s.relay != nil && !a.IsUnspecified() {
+		networks = append(slices.Clip(networks), netip.PrefixFrom(a, a.BitLen())) // the relay's sockets are beside the media port
+	}
 	leg := &Leg{
-		server: s, caller: c, link: l, log: s.log.With("call", c.CallID), pass: s.guard.Pass(c.CallID, s.networks...), voice: newVoice(), first: first,
+		server: s, caller: c, link: l, log: s.log.With("call", c.CallID), pass: s.guard.Pass(c.CallID, networks...), voice: newVoice(), first: first,
 		work: make(chan func(), 128), events: make(chan bridge.Event, 64), gone: make(chan struct{}), up: make(chan struct{}),
 	}
 	leg.told.state = StateConnecting

@@ -49,23 +49,25 @@ type Deps struct {
 
 // Server lets guests in. Its methods may be called from any goroutine.
 type Server struct {
-	cfg      configs.Guests
-	guard    *egress.Guard
-	links    Links
-	policy   bridge.Policy
-	take     func(ctx context.Context, leg *Leg)
-	log      *slog.Logger
-	language string
-	metrics  *metrics
-	networks []netip.Prefix // where guests may be
-	proxies  []netip.Prefix
-	gate     *gate
-	engine   *pion.MediaEngine
-	chain    *interceptor.Registry
-	tls      *tls.Config // nil: none
-	upTime   time.Duration
+	cfg        configs.Guests
+	guard      *egress.Guard
+	links      Links
+	policy     bridge.Policy
+	take       func(ctx context.Context, leg *Leg)
+	log        *slog.Logger
+	language   string
+	metrics    *metrics
+	networks   []netip.Prefix // where guests may be
+	proxies    []netip.Prefix
+	advertised []netip.Addr
+	gate       *gate
+	engine     *pion.MediaEngine
+	chain      *interceptor.Registry
+	tls        *tls.Config // nil: none
+	upTime     time.Duration
 
 	port  *webrtc.Port // opened by Run
+	relay *relay       // likewise; nil: none
 	addr  netip.AddrPort
 	ready chan struct{}
 	calls context.Context // of every leg
@@ -101,6 +103,13 @@ func New(cfg configs.Guests, d Deps) (*Server, error) {
 		proxies: proxies, gate: newGate(cfg.Rate), upTime: upTime, ready: make(chan struct{}), sessions: map[string]*session{}, resources: map[string]*resource{},
 		strangers: map[*socket]struct{}{},
 	}
+	for _, a := range cfg.Advertise {
+		parsed, err := netip.ParseAddr(a)
+		if err != nil {
+			return nil, fmt.Errorf("guests.advertise: %w", err)
+		}
+		s.advertised = append(s.advertised, parsed.Unmap())
+	}
 	if s.metrics, err = newMetrics(d.Metrics); err != nil {
 		return nil, err
 	}
@@ -126,16 +135,8 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	var advertise []netip.Addr
-	for _, a := range s.cfg.Advertise {
-		parsed, err := netip.ParseAddr(a)
-		if err != nil {
-			return fmt.Errorf("guests.advertise: %w", err)
-		}
-		advertise = append(advertise, parsed)
-	}
 	port, err := webrtc.OpenShared(ctx, s.guard, webrtc.Shared{
-		UDP: s.cfg.UDPListen, TCP: s.cfg.TCPListen, Advertise: advertise, Connections: 4 * s.cfg.Max,
+		UDP: s.cfg.UDPListen, TCP: s.cfg.TCPListen, Advertise: s.advertised, Connections: 4 * s.cfg.Max,
 	}, s.log)
 	if err != nil {
 		return fmt.Errorf("guests.udp_listen, guests.tcp_listen: %w", err)
@@ -145,6 +146,11 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("guests.listen: %w", err), port.Close())
 	}
 	s.port, s.addr = port, l.Addr().(*net.TCPAddr).AddrPort()
+	if s.cfg.TURNListen != "" {
+		if err := s.openRelay(ctx); err != nil {
+			return errors.Join(err, l.Close(), port.Close())
+		}
+	}
 	var endCalls context.CancelCauseFunc
 	s.calls, endCalls = context.WithCancelCause(context.WithoutCancel(ctx))
 	close(s.ready)
@@ -154,7 +160,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.close()
 	endCalls(bridge.ErrDraining)
 	s.running.Wait()
-	return errors.Join(err, port.Close())
+	return errors.Join(err, s.relay.close(), port.Close())
 }
 
 // serve answers requests until ctx ends.

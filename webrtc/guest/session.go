@@ -89,7 +89,7 @@ func (s *Server) forget(n *session) {
 func (s *Server) terms(ctx context.Context, l links.Link, from netip.Addr, secure bool, protocol string) (Terms, error) {
 	t := Terms{
 		Title: l.Title, Name: l.Name, AskName: l.AskName, Hosted: s.cfg.HostedIn, Consent: s.cfg.Consent, Lobby: l.Lobby, Until: l.Until.UTC(),
-		Audio: string(policy.Both), Video: string(policy.Both), Content: string(policy.Both), Servers: []iceServer{}, Language: l.Language,
+		Audio: string(policy.Both), Video: string(policy.Both), Content: string(policy.Both), Servers: s.relay.credentials(l.Until), Language: l.Language,
 	}
 	d := s.policy.Decide(ctx, policy.Facts{
 		At: now(), Direction: policy.In, Protocol: protocol, Source: from, Transport: transport(secure), Encrypted: true, Identity: l.ID, Link: l.ID,
