@@ -182,4 +182,12 @@ func TestFederation(t *testing.T) {
 		stack.Eventually(t, 10*time.Second, "our room has left", func() bool { return len(bridges(ben)) == 0 })
 		h.recorded(t, "call", "the end", func(r record) bool { return r.Call == id && r.Outcome == "room_ended" })
 	})
+
+	t.Run("the site goes down", func(t *testing.T) { // the last: it stays down
+		ana := enters(t, h.ours, "council-6", "ana")
+		id := h.joins(t, "falling", "council-6")
+		h.far.Kill()
+		stack.Eventually(t, 30*time.Second, "the far room has left", func() bool { return len(bridges(ana)) == 0 })
+		h.recorded(t, "call", "the end", func(r record) bool { return r.Call == id && r.Outcome == "signalling" })
+	})
 }

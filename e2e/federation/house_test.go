@@ -66,7 +66,7 @@ func start(t *testing.T) *house {
 	}
 	t.Cleanup(far.Stop)
 	h := &house{far: far}
-	h.Stack = stack.Start(t, stack.Options{Rules: rules, Extra: fmt.Sprintf(`
+	h.Stack = stack.Start(t, stack.Options{Rules: rules, Environ: []string{"PASSERELLE_LIVEKIT_RECONNECT_FOR=3s"}, Extra: fmt.Sprintf(`
 sites:
   - {name: partner, url: %q, api_key: %s, api_secret: %s, as: Ministry}
   - {name: down, url: "ws://%s", api_key: %[2]s, api_secret: %[3]s}
