@@ -2,7 +2,6 @@ package guest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -392,7 +391,7 @@ func TestCrowd(t *testing.T) {
 	h := open(t, func(c *configs.Guests) { c.MaxPerAddress, c.Max = 2, 10 }, r.take)
 	t.Run("connections", func(t *testing.T) {
 		var all []net.Conn
-		for range 100 {
+		for range 1000 {
 			c, err := net.Dial("tcp", h.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -402,13 +401,10 @@ func TestCrowd(t *testing.T) {
 		open := 0
 		for _, c := range all {
 			_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-			if _, err := c.Read(make([]byte, 1)); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+			if _, err := c.Read(make([]byte, 1)); isTimeout(err) {
 				open++
 			}
 			_ = c.Close()
-			if open == 0 {
-				continue
-			}
 		}
 		if open > 2*sessionsEach {
 			t.Errorf("%d connections are open", open)
