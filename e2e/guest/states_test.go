@@ -102,6 +102,7 @@ func TestStates(t *testing.T) {
 			b.wait(".form-card")
 			agree(b)
 			b.click("button[type=submit]")
+			b.wait(".waiting-card")
 			b.eval(`gateway.say('state', { state: 'waiting', until: new Date(Date.now() + 290000) })`)
 			stack.Eventually(t, patience, "the waiting room", func() bool { return b.heading() != "On the way into the meeting" })
 		}},

@@ -96,9 +96,22 @@ func TestStay(t *testing.T) {
 		t.Error("the room has lost the guest meanwhile")
 	}
 
-	anna.do(nil, "reload") // the connection that the test closed was the page's own
-	anna.wait(".meeting")
 	back("after the network was gone")
+
+	// The WebSocket alone is gone: the connection stays, and finds new ways.
+	ufrag := "connections.at(-1).localDescription.sdp.match(/ice-ufrag:(.*)/)[1]"
+	anna.eval("window.before = { count: connections.length, ufrag: " + ufrag + " }; null")
+	anna.offline(true)
+	stack.Eventually(t, 40*time.Second, "the page says so", func() bool { return anna.is(`!document.querySelector('.banner').hidden`) })
+	anna.offline(false)
+	stack.Eventually(t, 40*time.Second, "the page is back", func() bool { return anna.is(`document.querySelector('.banner').hidden`) })
+	stack.Eventually(t, patience, "new ways are found for the same connection", func() bool {
+		return anna.is("connections.length === before.count && before.ufrag !== " + ufrag + " && connections.at(-1).connectionState === 'connected'")
+	})
+	back("after that")
+	if camille.is("window.left > 0") {
+		t.Error("the room has lost the guest meanwhile")
+	}
 
 	g.API(t, "DELETE", "/links/"+id, nil, nil)
 	stack.Eventually(t, patience, "the page says that the link was taken back", func() bool { return anna.heading() == "This link was taken back" })

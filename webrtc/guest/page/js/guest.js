@@ -44,6 +44,7 @@ export class Guest extends EventTarget {
       sending: this.#sending, microphone: this.#microphone, hand: this.#hand, notice: this.#notice, over: reason => this.#over({ reason, retry: true }),
     })) on(signalling, type, f)
     on(this.media, 'sound', track => this.loudspeaker.play(track).then(() => this.changed()))
+    on(this.media, 'fresh', () => { this.#say(); this.dispatchEvent(new Event('afresh')) })
     on(this.media, 'line', line => { this.line = line; this.changed() })
     on(devices, 'change', this.#devices)
   }
@@ -66,14 +67,9 @@ export class Guest extends EventTarget {
   async resume(state) {
     this.#enter(state)
     await this.#put()
-    await this.#afresh()
+    await this.media.offer({ fresh: true })
   }
 
-  async #afresh() {
-    await this.media.offer({ fresh: true })
-    this.#say()
-    this.dispatchEvent(new Event('afresh'))
-  }
 
   #shows() { return this.camera && this.devices.tracks.video !== null }
 
@@ -86,6 +82,11 @@ export class Guest extends EventTarget {
     if (sends(this.terms.content)) await this.media.put('screen', this.screen)
   }
 
+  // report tells the gateway of a change, once it has been asked for the room.
+  #report(type, members) {
+    if (this.state !== 'new') this.signalling.send(type, members)
+  }
+
   // say tells the gateway what is sent.
   #say() {
     if (sends(this.terms.video)) this.signalling.send('camera', this.media.picture('camera'))
@@ -95,7 +96,7 @@ export class Guest extends EventTarget {
   async #devices() {
     if (this.state === 'new' || this.state === 'ended') return this.changed()
     await this.#put()
-    this.signalling.send('camera', this.media.picture('camera'))
+    this.#report('camera', this.media.picture('camera'))
     if (!this.devices.tracks.audio && this.microphone && this.devices.problems.audio) this.#tell('told.microphone_gone')
     this.changed()
   }
@@ -107,7 +108,7 @@ export class Guest extends EventTarget {
     if (kept) choose({ microphone: this.microphone = on })
     else this.#talking = on
     await this.#put()
-    this.signalling.send('microphone', { on: on && this.devices.tracks.audio !== null })
+    this.#report('microphone', { on: on && this.devices.tracks.audio !== null })
     if (on) this.host.muted = false
     if (on && !this.devices.tracks.audio) {
       this.microphone = false
@@ -126,7 +127,7 @@ export class Guest extends EventTarget {
       this.#tell(`device.video.${this.devices.problems.video ?? 'failed'}`)
     }
     await this.#put()
-    this.signalling.send('camera', this.media.picture('camera'))
+    this.#report('camera', this.media.picture('camera'))
     this.changed()
   }
 
@@ -146,7 +147,7 @@ export class Guest extends EventTarget {
       }
     }
     await this.#put()
-    this.signalling.send('screen', this.media.picture('screen'))
+    this.#report('screen', this.media.picture('screen'))
     this.changed()
   }
 
@@ -205,10 +206,8 @@ export class Guest extends EventTarget {
     this.#enter(m.state)
     try {
       if (this.media.connection.currentRemoteDescription) await this.media.repair()
-      else await this.#afresh()
+      else await this.media.offer({ fresh: true })
     } catch { /* the line's own state follows */ }
-    this.#say()
-    this.dispatchEvent(new Event('afresh'))
   }
 
   #state({ state, reason, text, retry, until }) {

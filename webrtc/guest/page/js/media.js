@@ -1,6 +1,7 @@
 // The peer connection: one offer with all that may ever be needed, then only tracks change in it (docs/signalling.md).
 //
-// Events: "sound" (detail: the track of the room's mix), "line" (detail: "up", "weak" or "lost").
+// Events: "sound" (detail: the track of the room's mix), "line" (detail: "up", "weak" or "lost"), "fresh": another connection is agreed on, of which the
+// gateway does not know yet what it sends and shows.
 
 const layers = [ // from small to large
   { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
@@ -91,6 +92,7 @@ export class Media extends EventTarget {
     const sdp = await answer
     if (c !== this.connection || c.signalingState !== 'have-local-offer') return
     await c.setRemoteDescription({ type: 'answer', sdp })
+    if (fresh) this.dispatchEvent(new Event('fresh'))
   }
 
   // follow repairs a line that is lost: first by new ways for the same connection, then by a new connection.
@@ -114,16 +116,14 @@ export class Media extends EventTarget {
   async repair({ fresh = false } = {}) {
     clearTimeout(this.#timer)
     if (!this.#signalling.up) return // the next socket calls again
-    const c = this.connection
+    fresh ||= ['failed', 'closed'].includes(this.connection.connectionState)
     try {
       await this.offer(fresh ? { fresh } : { restart: true })
     } catch (e) {
       if (e.message === 'down' || e.message === 'another offer') return
-      fresh = true
     }
-    this.#timer = setTimeout(() => {
-      if (this.connection.connectionState !== 'connected' && (c === this.connection || fresh)) this.repair({ fresh: true })
-    }, restartTime)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => { if (this.connection.connectionState !== 'connected') this.repair({ fresh: true }) }, restartTime)
   }
 
   // want keeps to what of the camera anybody watches (the message "sending"); the rest is not sent.

@@ -28,7 +28,7 @@ export class Signalling extends EventTarget {
   }
 
   // up tells whether messages go through now.
-  get up() { return this.#socket?.greeted === true }
+  get up() { return !this.#over && this.#socket?.greeted === true }
 
   // send sends a message; false: there is no socket now, and it is lost.
   send(type, members = {}) {

@@ -4,8 +4,10 @@ let context
 
 // audioContext is the page's one AudioContext. A browser lets it run once the guest has done something.
 function audioContext() {
-  context ??= new AudioContext({ latencyHint: 'interactive' })
-  if (context.state === 'suspended') context.resume().catch(() => {})
+  if (!context) {
+    context = new AudioContext({ latencyHint: 'interactive' })
+    for (const type of ['pointerdown', 'keydown']) document.addEventListener(type, () => { if (context.state === 'suspended') context.resume().catch(() => {}) })
+  }
   return context
 }
 

@@ -5,13 +5,12 @@ const formats = {}
 
 // load takes the first of the browser's languages that there is. It answers whether one of them was.
 export async function load(wanted = navigator.languages ?? [navigator.language]) {
-  spare = await file('en')
-  const tried = new Set()
-  for (const tag of wanted) {
-    const code = String(tag).toLowerCase().split('-')[0]
-    if (!/^[a-z]{2,3}$/.test(code) || tried.has(code)) continue
-    tried.add(code)
-    const found = code === 'en' ? spare : await file(code)
+  const codes = new Set(wanted.map(tag => String(tag).toLowerCase().split('-')[0]).filter(code => /^[a-z]{2,3}$/.test(code)))
+  const first = [...codes][0] // most often it is there
+  let early
+  [spare, early] = await Promise.all([file('en'), first && first !== 'en' ? file(first) : null])
+  for (const code of codes) {
+    const found = code === 'en' ? spare : code === first ? early : await file(code)
     if (!found) continue
     words = found
     language = code
