@@ -14,7 +14,6 @@ import (
 	"passerelle/bridge/journal"
 	"passerelle/configs"
 	"passerelle/internal/egress"
-	"passerelle/internal/testpeer/postgres"
 )
 
 // entries writes n entries that count on from next.
@@ -33,9 +32,8 @@ func (n *node) flushed() {
 	}
 }
 
-// TestDatabaseAway has the database crash, stay away through a restart of the node, and come back; then stop answering in the middle of the work.
-func TestDatabaseAway(t *testing.T) {
-	s := server{postgres.Start(t)}
+// testAway has the database crash, stay away through a restart of the node, and come back; then stop answering in the middle of the work.
+func testAway(t *testing.T, s server) {
 	n := newNode(t, s).run()
 	next := 0
 	n.entries(&next, 100)
@@ -81,9 +79,8 @@ func TestDatabaseAway(t *testing.T) {
 	n.holds()
 }
 
-// TestAmbiguousCommit cuts the connection just before the answer to a commit: the batch is stored, and must not be stored again.
-func TestAmbiguousCommit(t *testing.T) {
-	s := server{postgres.Start(t)}
+// testLostAnswer cuts the connection just before the answer to a commit: the batch is stored, and must not be stored again.
+func testLostAnswer(t *testing.T, s server) {
 	n := newNode(t, s)
 	p := newProxy(t, host(t, n.cfg.URL))
 	direct := n.cfg.URL
@@ -117,9 +114,8 @@ func host(t *testing.T, s string) string {
 	return u.Host
 }
 
-// TestTwoNodes has two nodes write to one database: each has a chain of its own, and the heads of each vouch for the other's, too.
-func TestTwoNodes(t *testing.T) {
-	s := server{postgres.Start(t)}
+// testTwoNodes has two nodes write to one database: each has a chain of its own, and the heads of each vouch for the other's, too.
+func testTwoNodes(t *testing.T, s server) {
 	a := newNode(t, s)
 	b := a.beside("node-2")
 	a.run() // both make the tables, if need be
@@ -169,15 +165,8 @@ func (n *node) wrongWith(keys []ed25519.PublicKey, seq uint64, words string) {
 	n.t.Errorf("want %d, %q: got %+v", seq, words, r)
 }
 
-// TestDiskFullDatabaseElsewhere fills the disk of a node whose database is on another machine's.
-func TestDiskFullDatabaseElsewhere(t *testing.T) {
-	s := server{postgres.Start(t)}
-	onSmallDisk(t, task{Node: "node-1", Dir: t.TempDir(), URL: s.Database(t), Password: s.Password})
-}
-
-// TestRefused wants a node not to start where the database says no, and to start where it does not answer.
-func TestRefused(t *testing.T) {
-	s := server{postgres.Start(t)}
+// testRefused wants a node not to start where the database says no.
+func testRefused(t *testing.T, s server) {
 	for name, change := range map[string]func(*configs.Journal){
 		"wrong password":   func(c *configs.Journal) { c.Password = "wrong" },
 		"no such database": func(c *configs.Journal) { c.URL += "x" },
@@ -193,6 +182,10 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: the error shows a password: %v", name, err)
 		}
 	}
+}
+
+// testAwayAtStart wants a node to start where the database does not answer, and what is written before it runs to be kept.
+func testAwayAtStart(t *testing.T, s server) {
 	n := newNode(t, s)
 	s.Stop(t, syscall.SIGINT)
 	w, err := journal.Open(t.Context(), n.cfg, n.name, egress.New().DialContext, discard())

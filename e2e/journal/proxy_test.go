@@ -4,7 +4,6 @@ package journal
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ type proxy struct {
 	armed    atomic.Pointer[[]byte]
 	lost     atomic.Int64
 	all      sync.WaitGroup
+	done     chan struct{} // closed at the end
 }
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -26,7 +26,7 @@ func newProxy(t *testing.T, server string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, server: server}
+	p := &proxy{listener: l, server: server, done: make(chan struct{})}
 	p.all.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -37,6 +37,7 @@ func newProxy(t *testing.T, server string) *proxy {
 		}
 	})
 	t.Cleanup(func() {
+		close(p.done)
 		_ = l.Close()
 		p.all.Wait()
 	})
@@ -57,10 +58,18 @@ func (p *proxy) serve(client net.Conn) {
 	if err != nil {
 		return
 	}
+	defer func() { _ = server.Close() }()
 	var losing atomic.Bool
-	var answers sync.WaitGroup
-	answers.Go(func() {
-		defer func() { _ = client.Close() }()
+	ended := make(chan struct{})
+	p.all.Go(func() {
+		select {
+		case <-p.done:
+		case <-ended:
+		}
+		_ = client.Close()
+	})
+	p.all.Go(func() {
+		defer close(ended)
 		b := make([]byte, 64<<10)
 		for {
 			n, err := server.Read(b)
@@ -86,7 +95,6 @@ func (p *proxy) serve(client net.Conn) {
 			break
 		}
 	}
-	answers.Wait()
-	_, _ = io.Copy(io.Discard, client)
 	_ = server.Close()
+	<-ended
 }

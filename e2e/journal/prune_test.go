@@ -26,11 +26,9 @@ func (n *node) prune(at time.Time) journal.Pruned {
 // dump is every value of every table, for the test to look for what must not be there.
 func (n *node) dump() string {
 	n.t.Helper()
-	db := n.d.open(n.t, n.cfg)
-	defer func() { _ = db.Close() }()
 	var b strings.Builder
 	for _, table := range tables() {
-		rows, err := db.QueryContext(n.t.Context(), "SELECT * FROM "+table)
+		rows, err := n.database().QueryContext(n.t.Context(), "SELECT * FROM "+table)
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -145,10 +143,8 @@ func testRemoves(t *testing.T, d database) {
 		}
 	}
 	// All is gone: one statement is left, and the chain goes on.
-	db := n.d.open(t, n.cfg)
-	defer func() { _ = db.Close() }()
 	var runs, heads int
-	if err := db.QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM journal_pruned), (SELECT count(*) FROM journal_heads WHERE seq < 2400)").Scan(&runs, &heads); err != nil {
+	if err := n.database().QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM journal_pruned), (SELECT count(*) FROM journal_heads WHERE seq < 2400)").Scan(&runs, &heads); err != nil {
 		t.Fatal(err)
 	}
 	if runs != 1 || heads != 0 {

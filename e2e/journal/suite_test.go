@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -83,6 +84,13 @@ type node struct {
 	cfg  configs.Journal
 	w    *journal.Writer
 	stop func()
+	open *handles
+}
+
+// handles are what tests look into the database by. They are opened once.
+type handles struct {
+	store *journal.Store
+	db    *sql.DB
 }
 
 // newNode makes a node with an empty database.
@@ -93,7 +101,20 @@ func newNode(t testing.TB, d database) *node {
 		cfg.Dir = t.TempDir()
 	}
 	cfg.HeadEvery = time.Hour
-	return &node{t: t, d: d, name: "node-1", cfg: cfg}
+	n := &node{t: t, d: d, name: "node-1", cfg: cfg, open: &handles{}}
+	t.Cleanup(func() {
+		var err error
+		if n.open.store != nil {
+			err = n.open.store.Close()
+		}
+		if n.open.db != nil {
+			err = errors.Join(err, n.open.db.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return n
 }
 
 // beside makes another node on the same database.
@@ -145,19 +166,26 @@ func (n *node) settle() {
 	}
 }
 
-// store opens the database as an auditor or an admin would.
+// store is the database as an auditor or an admin opens it.
 func (n *node) store() *journal.Store {
 	n.t.Helper()
-	s, err := journal.OpenStore(n.cfg, egress.New().DialContext)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			n.t.Error(err)
+	if n.open.store == nil {
+		s, err := journal.OpenStore(n.cfg, egress.New().DialContext)
+		if err != nil {
+			n.t.Fatal(err)
 		}
-	})
-	return s
+		n.open.store = s
+	}
+	return n.open.store
+}
+
+// database is the same behind the journal's back.
+func (n *node) database() *sql.DB {
+	n.t.Helper()
+	if n.open.db == nil {
+		n.open.db = n.d.open(n.t, n.cfg)
+	}
+	return n.open.db
 }
 
 func (n *node) key() ed25519.PrivateKey {
@@ -217,10 +245,8 @@ func (n *node) all(q journal.Query) []journal.Record {
 // sql does something to the database behind the journal's back, as somebody would who wants to hide something.
 func (n *node) sql(statements ...string) {
 	n.t.Helper()
-	db := n.d.open(n.t, n.cfg)
-	defer func() { _ = db.Close() }()
 	all := strings.Join(statements, ";\n")
-	if _, err := db.ExecContext(n.t.Context(), all); err != nil {
+	if _, err := n.database().ExecContext(n.t.Context(), all); err != nil {
 		n.t.Fatalf("%s: %v", all, err)
 	}
 }
