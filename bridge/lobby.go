@@ -78,7 +78,6 @@ func (c *call) wait(ctx context.Context, ref RoomRef) error {
 	if door != policy.WithHost && door != policy.AskHost {
 		return nil
 	}
-	c.enterState(waiting)
 	var r *room
 	err := c.during(ctx, func(ctx context.Context) (err error) {
 		r, err = c.node.rooms.enter(ctx, ref.Name)
@@ -93,6 +92,7 @@ func (c *call) wait(ctx context.Context, ref RoomRef) error {
 	if door == policy.WithHost && r.hasHost() {
 		return nil
 	}
+	c.enterState(waiting) // not before: whoever sees the state may decide at once
 	c.recordAdmission("waits", "rules")
 	c.say(ivr.LobbyWait)
 	c.stand(func(s *Standing) { s.Until = time.Now().Add(c.node.Lobby.Timeout) })
