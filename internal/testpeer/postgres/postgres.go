@@ -50,15 +50,15 @@ type Server struct {
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := &Server{Password: rand.Text(), settings: append([]string{"fsync=off", "max_connections=50"}, settings...)}
-	if err := s.make(); err != nil {
-		t.Fatalf("PostgreSQL (make setup-test installs it): %v", err)
-	}
 	t.Cleanup(func() {
 		s.Stop(t, syscall.SIGQUIT)
 		if err := os.RemoveAll(s.dir); err != nil {
 			t.Error(err)
 		}
 	})
+	if err := s.make(); err != nil {
+		t.Fatalf("PostgreSQL (make setup-test installs it): %v", err)
+	}
 	s.Run(t)
 	return s
 }
