@@ -36,7 +36,7 @@ page.on('pageerror', e => { faults.push(String(e)); process.stderr.write(`${o.na
 const commands = {
   open: ({ url }) => page.goto(url, { waitUntil: 'commit' }).then(() => null),
   reload: () => page.reload({ waitUntil: 'commit' }).then(() => null),
-  wait: ({ on }) => page.waitForSelector(on, { timeout: 30_000 }).then(() => null),
+  wait: ({ on }) => page.waitForSelector(on, { timeout: 45_000 }).then(() => null),
   click: ({ on }) => page.click(on),
   fill: ({ on, text }) => page.fill(on, text),
   press: ({ key }) => page.keyboard.press(key),

@@ -40,6 +40,7 @@ func TestLobby(t *testing.T) {
 		anna.click("button[type=submit]")
 		anna.wait(".waiting-card")
 		stack.Eventually(t, patience, "the page says that a host decides", func() bool { return anna.heading() == "Please wait to be let in" })
+		stack.Eventually(t, patience, "and for how long it waits", func() bool { return anna.is("document.querySelector('.waiting-card .fine').textContent") })
 	}
 	ask()
 	if anna.is("window.firstSound") {
