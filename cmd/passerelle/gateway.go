@@ -108,6 +108,7 @@ func newGateway(cfg configs.Config, log *slog.Logger) (g *gateway, err error) {
 	}
 	g.openSites(guard)
 	observe(registry, guard, ports, g.clock)
+	g.observeRecord(registry)
 	g.admin, err = admin.New(cfg.HTTP, guard, g.deps(registry), log)
 	return g, err
 }

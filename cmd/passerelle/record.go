@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"passerelle/bridge/ivr"
 	"passerelle/bridge/journal"
@@ -51,6 +54,27 @@ func (g *gateway) reloadOnHangup(ctx context.Context) {
 			return
 		case <-hangups:
 			_ = g.rules.Reload()
+		}
+	}
+}
+
+// observeRecord tells how the journal does.
+func (g *gateway) observeRecord(r prometheus.Registerer) {
+	for _, m := range []struct {
+		name, help string
+		value      func(journal.Stats) float64
+	}{
+		{"queued", "Entries of the journal in memory.", func(s journal.Stats) float64 { return float64(s.Queued) }},
+		{"spilled_bytes", "Bytes of the journal on disk that wait for the database.", func(s journal.Stats) float64 { return float64(s.Spilled) }},
+		{"kept_total", "Entries of the journal that are safe on a disk.", func(s journal.Stats) float64 { return float64(s.Kept) }},
+		{"stored_total", "Records that the journal's database took.", func(s journal.Stats) float64 { return float64(s.Stored) }},
+		{"lost_total", "Entries of the journal that could not be kept.", func(s journal.Stats) float64 { return float64(s.Lost) }},
+	} {
+		name, value := "passerelle_journal_"+m.name, func() float64 { return m.value(g.journal.Stats()) }
+		if strings.HasSuffix(name, "_total") {
+			r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: m.help}, value))
+		} else {
+			r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: m.help}, value))
 		}
 	}
 }
