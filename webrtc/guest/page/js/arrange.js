@@ -59,7 +59,8 @@ export function assign(before, { stage, grid }, mids, recent) {
   const rank = slot => { const i = recent.indexOf(slot.seat); return i < 0 ? recent.length : i }
   const list = grid.filter(wants).sort((a, b) => rank(a) - rank(b)).slice(0, free.size)
   for (const slot of list) if (free.has(before.get(slot.key))) give(slot, before.get(slot.key))
-  for (const slot of list) if (!now.has(slot.key)) give(slot, [...free].at(stage ? 0 : -1))
+  const order = [...mids.slice(1), ...mids.slice(0, 1)] // the first is kept for what may be large soon
+  for (const slot of list) if (!now.has(slot.key)) give(slot, order.find(mid => free.has(mid)))
   return now
 }
 
