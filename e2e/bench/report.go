@@ -129,7 +129,8 @@ func (r *report) capacityRows(t *table, x result) {
 
 // guestRows are what one crowd of guests has to say.
 func guestRows(t *table, w watched) {
-	met := w.perCore() >= w.goal
+	// A guest who is sent too little costs too little.
+	met := w.perCore() >= w.goal && w.loss <= 0.01 && (w.goalDelay == 0 || w.kbps >= 900)
 	t.compare(w.name, fmt.Sprintf("**%.0f a core**: %d guests took %.1f%%, SFU %.0f%%, guests %.0f%%, %.0f kbit/s to each, lost %.2f%%; %.0f a second came in, the slowest in %s",
 		w.perCore(), w.guests, 100*w.gateway, 100*w.sfu, 100*w.self, w.kbps, 100*w.loss, w.joined, ms(w.slowest)), fmt.Sprintf("≥ %.0f a core", w.goal), &met)
 	if len(w.delay) > 0 {
