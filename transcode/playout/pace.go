@@ -67,8 +67,7 @@ func (b *Buffer) required() int64 { return b.timing.late + frame20 - b.grid() }
 // A frame that begins within a packet needs the next one too. So the part of fifo that is not a whole number of grid steps is a delay that helps
 // nobody (idle): without it the very same packets would be in time.
 func (b *Buffer) slack(now int64) (slack, room int64) {
-	idle := int64(len(b.fifo)) % b.grid()
-	slack = now - (b.tail - int64(len(b.fifo))) - idle - b.required()
+	slack = now - b.head() - b.idle() - b.required()
 	return slack, b.room(slack)
 }
 
@@ -78,7 +77,7 @@ func (b *Buffer) room(slack int64) int64 {
 		return 0
 	}
 	g := b.grid()
-	room := int64(len(b.fifo)) % g
+	room := b.idle()
 	if spare := slack - guard - (b.timing.late-b.timing.fastest)/16; spare >= g {
 		room += spare / g * g
 	}
@@ -92,7 +91,7 @@ func (b *Buffer) keepPace(now int64) {
 	if b.run > 0 || b.owed > 0 {
 		return // it is not known where we are
 	}
-	b.stats.Delay = duration(max(0, now-(b.tail-int64(len(b.fifo)))-b.timing.fastest))
+	b.stats.Delay = duration(max(0, now-b.head()-b.timing.fastest))
 	b.pace.note(slack + b.required())
 	slack = b.pace.least() - b.required()
 	if b.room(b.pace.recent()-b.required()) > tooMuch {
@@ -123,7 +122,7 @@ func (b *Buffer) keepPace(now int64) {
 
 // lookAhead decodes what a change of pace needs, if it is there.
 func (b *Buffer) lookAhead(now int64) {
-	for len(b.fifo) < frame20+lookahead {
+	for b.held() < frame20+lookahead {
 		s := b.ring.next()
 		if s == nil || s.at-b.tail > blend || s.at < b.tail-blend {
 			return
@@ -135,25 +134,25 @@ func (b *Buffer) lookAhead(now int64) {
 // shorten leaves out up to room samples if that can be done well.
 func (b *Buffer) shorten(room int64, good float64) {
 	before := b.idle()
-	n := squeeze(b.fifo, int(min(room, maxLag)), good)
+	n := b.grain.squeeze(b.fifo, b.count(room), good)
 	if n == 0 {
 		return
 	}
 	b.fifo = b.fifo[:len(b.fifo)-n]
-	b.stats.Squeezed += duration(int64(n))
-	b.pace.shift(before - b.idle() - int64(n))
+	b.stats.Squeezed += duration(b.units(n))
+	b.pace.shift(before - b.idle() - b.units(n))
 }
 
 // lengthen adds samples, about as many as wanted.
 func (b *Buffer) lengthen(wanted int64) {
 	before := b.idle()
-	n := stretch(b.fifo, int(min(max(wanted, minLag), maxLag)))
+	n := b.grain.stretch(b.fifo, max(b.count(wanted), b.grain.minLag()))
 	if n == 0 {
 		return
 	}
 	b.fifo = b.fifo[:len(b.fifo)+n]
-	b.stats.Stretched += duration(int64(n))
-	b.pace.shift(before - b.idle() + int64(n))
+	b.stats.Stretched += duration(b.units(n))
+	b.pace.shift(before - b.idle() + b.units(n))
 }
 
-func (b *Buffer) idle() int64 { return int64(len(b.fifo)) % b.grid() }
+func (b *Buffer) idle() int64 { return b.held() % b.grid() }

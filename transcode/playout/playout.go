@@ -5,10 +5,12 @@
 // soon as packets come too late; earlier by leaving one out, slowly, or fast after a stall. The same correction keeps up with a sender whose
 // clock is not ours. What is lost is concealed by the codec, or restored from the next packet (Opus FEC) when that is already there.
 //
-// Packets are kept as they came and decoded when they are read: a stream that nobody reads costs a copy. Time is counted in samples at 48 kHz.
+// Packets are kept as they came and decoded when they are read: a stream that nobody reads costs a copy. Time is counted in units of 1/48000 s,
+// whatever the rate at which the sound is read.
 package playout
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,8 +104,8 @@ func New(codec transcode.Codec, cfg Config) (*Buffer, error) {
 	b.given.Store(noLevel)
 	b.level.Store(silence)
 	b.reader.init()
-	if _, err := b.reader.voice(codec); err != nil {
-		return nil, err
+	if _, ok := transcode.Lookup(codec.Name, codec.ClockRate); !ok {
+		return nil, fmt.Errorf("playout: no decoder for %q", codec.Name)
 	}
 	return b, nil
 }

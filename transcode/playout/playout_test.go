@@ -95,7 +95,7 @@ func TestDriftForAnHour(t *testing.T) {
 			payload[i] = byte(0x80 + 0x70*(i/10%2)) // 400 Hz
 		}
 		f := media.Frame{Codec: &c, Payload: payload}
-		frame := make([]int16, frame20)
+		frame := make([]int16, 160)
 		var least, most time.Duration = time.Hour, 0
 		step := time.Duration(float64(20*ms) * (1 - ppm/1e6))
 		next := step

@@ -7,44 +7,57 @@ import (
 	"passerelle/transcode"
 )
 
-// Lengths in samples.
+// Lengths in units of media time, 1/48000 s.
 const (
-	lookahead  = maxLag + 2*blend // what a change of pace needs beyond the frame
+	lookahead  = 1200 // 25 ms: what a change of pace needs beyond the frame
 	fifoSize   = 2*maxPacket + frame20 + lookahead
-	blend      = 240  // 5 ms: how long one sound takes to become another one
-	fadeFrom   = 2880 // 60 ms of concealment, then it fades,
-	fadeTo     = 5760 // until nothing is left after 120 ms
-	briefly    = 1920 // 40 ms: a late packet may be left out when its time was concealed and waiting for it would not help later ones
-	unreadTime = 4800 // 100 ms without a Read: nobody listened, and the past is not played
+	blend      = 240       // 5 ms: how long one sound takes to become another one
+	fadeFrom   = 2880      // 60 ms of concealment, then it fades,
+	fadeTo     = 5760      // until nothing is left after 120 ms
+	briefly    = 1920      // 40 ms: a late packet may be left out when its time was concealed and waiting for it would not help later ones
+	unreadTime = 4800      // 100 ms without a Read: nobody listened, and the past is not played
+	late       = 1920      // 40 ms without one: we were held up,
+	longAgo    = 5 * 48000 // unless it is so long ago that we were not asked
 	maxVoices  = 8
 )
 
-// reader is the reading goroutine's half of a Buffer.
+// reader is the reading goroutine's half of a Buffer. What it needs to make sound is made when it is first read: most streams never are.
 type reader struct {
 	voices     []*voice
 	active     *voice
 	generation int
 	lastRead   int64
 	playing    bool
+	grain      grain   // of fifo; 0: not read yet
 	fifo       []int16 // sound to be read
 	tail       int64   // media time at the end of fifo, not counting owed
-	owed       int     // concealed samples for which it is not known yet whether a packet is lost or late
-	run        int     // concealed samples since the last packet
+	owed       int     // concealed time for which it is not known yet whether a packet is lost or late
+	run        int     // concealed time since the last packet
 	packet     int     // length of the last packet
 	dtx        bool    // the last packet was silence: nothing is missing after it
 	torn       bool    // what comes next does not continue what came last
 	last       int16   // the newest sample that was made
+	played     int16   // the newest one that was read
 	pace       pace
-	payload    []byte
 }
 
 func (r *reader) init() {
-	r.fifo = make([]int16, 0, fifoSize)
-	r.payload = make([]byte, 0, maxPayload)
 	r.packet = frame20
 	r.lastRead = -1 << 62
 	r.pace.reset()
 }
+
+// units is how long so many samples of fifo last.
+func (r *reader) units(samples int) int64 { return int64(samples) * 48 / int64(r.grain) }
+
+// count is how many samples of fifo last so long.
+func (r *reader) count(units int64) int { return int(units * int64(r.grain) / 48) }
+
+// held is how long fifo lasts.
+func (r *reader) held() int64 { return r.units(len(r.fifo)) }
+
+// head is the media time of what is read next.
+func (r *reader) head() int64 { return r.tail - r.held() }
 
 func (r *reader) close() {
 	for _, v := range r.voices {
@@ -67,7 +80,7 @@ func (r *reader) voice(codec transcode.Codec) (*voice, error) {
 	if len(r.voices) >= maxVoices {
 		r.close()
 	}
-	v, err := newVoice(codec)
+	v, err := newVoice(codec, int(r.grain)*1000)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +89,20 @@ func (r *reader) voice(codec transcode.Codec) (*voice, error) {
 	return v, nil
 }
 
-// Read fills frame (20 ms, 48 kHz, mono, 960 samples) with what is to be heard now. False means silence: frame is as it was. It is to be called
-// every 20 ms by one goroutine; a stream that is not listened to needs no calls, and is heard from its present when they come again.
+// Read fills frame (20 ms, mono, at 8, 16 or 48 kHz: 160, 320 or 960 samples) with what is to be heard now. False means silence: frame is as it was.
+// It is to be called every 20 ms by one goroutine; a stream that is not listened to needs no calls, and is heard from its present when they come again.
+// Another rate than the time before costs no sound and makes no click, but some work.
 func (b *Buffer) Read(frame []int16) bool {
 	now := samples(b.cfg.Now().Sub(b.epoch))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unread = 0
+	if g := grain(len(frame) / 20); g != b.grain {
+		b.retune(g)
+	}
+	if away := now - b.lastRead; away > late && away < longAgo {
+		b.timing.excuse(b.lastRead, now)
+	}
 	if b.generation != b.track.generation || now-b.lastRead > unreadTime {
 		b.stop()
 		b.generation = b.track.generation
@@ -94,19 +114,20 @@ func (b *Buffer) Read(frame []int16) bool {
 	}
 	b.trim()
 	b.keepPace(now)
-	for len(b.fifo) < frame20 && b.pull(now) {
+	for b.held() < frame20 && b.pull(now) {
 	}
-	n := copy(frame[:frame20], b.fifo)
+	n := copy(frame, b.fifo)
 	b.fifo = b.fifo[:copy(b.fifo, b.fifo[n:])]
-	if n < frame20 {
+	if n < len(frame) {
 		// The talk spurt is over. Its end is not cut, and the next one waits for its own time.
 		b.stop()
 		if n > 0 {
 			b.last = frame[n-1]
 		}
-		b.ebb(frame[n:frame20])
+		b.ebb(frame[n:])
 	}
-	b.louder(measure(frame[:frame20]))
+	b.played = frame[len(frame)-1]
+	b.louder(measure(frame))
 	return true
 }
 
@@ -122,14 +143,14 @@ func (b *Buffer) release(frame []int16) bool {
 	if b.last == 0 {
 		return false
 	}
-	b.ebb(frame[:frame20])
+	b.ebb(frame)
 	return true
 }
 
 // ebb fills pcm with the way from the last sample to silence.
 func (b *Buffer) ebb(pcm []int16) {
 	clear(pcm)
-	mend(pcm, int(b.last))
+	b.grain.mend(pcm, int(b.last))
 	b.last = 0
 }
 
@@ -214,13 +235,13 @@ func (b *Buffer) conceal() bool {
 	if b.active == nil || b.run >= fadeTo {
 		return false
 	}
-	n := (frame20 - len(b.fifo) + 479) / 480 * 480
+	n := (frame20 - int(b.held()) + 479) / 480 * 480
 	b.extend(n)
 	b.owed += n
 	return true
 }
 
-// bridge fills a hole of gap samples before s: what was lost there does not come any more, or would come too late.
+// bridge fills a hole of gap before s: what was lost there does not come any more, or would come too late.
 func (b *Buffer) bridge(s *slot, gap int) bool {
 	if b.active == nil || b.run >= fadeTo || gap > fadeTo {
 		return false
@@ -240,14 +261,14 @@ func (b *Buffer) bridge(s *slot, gap int) bool {
 	return true
 }
 
-// extend appends n samples of concealment.
+// extend appends concealment that lasts n.
 func (b *Buffer) extend(n int) {
 	n = (n + 119) / 120 * 120 // Opus conceals multiples of 2.5 ms
 	from := len(b.fifo)
 	b.fifo = b.active.conceal(b.fifo, n)
 	b.made(from, false)
 	if b.run+n > fadeFrom {
-		fade(b.fifo[from:], b.run)
+		b.grain.fade(b.fifo[from:], b.run)
 	}
 	b.run += n
 	b.tidy(from)
@@ -255,7 +276,7 @@ func (b *Buffer) extend(n int) {
 
 // made counts sound that was not sent.
 func (b *Buffer) made(from int, restored bool) {
-	d := duration(int64(len(b.fifo) - from))
+	d := duration(b.units(len(b.fifo) - from))
 	if restored {
 		b.stats.Restored += d
 	} else {
@@ -268,14 +289,14 @@ func (b *Buffer) made(from int, restored bool) {
 func (b *Buffer) tidy(from int) {
 	if fresh := b.fifo[from:]; len(fresh) > 0 {
 		if b.torn {
-			mend(fresh, int(b.last)-int(fresh[0]))
+			b.grain.mend(fresh, int(b.last)-int(fresh[0]))
 			b.torn = false
 		}
 		b.last = fresh[len(fresh)-1]
 	}
 }
 
-// decode appends a packet, less its first samples that are to be left out.
+// decode appends a packet, less its beginning that is to be left out.
 func (b *Buffer) decode(s *slot, leaveOut int) {
 	b.ring.take(s)
 	b.tail = s.at
@@ -286,7 +307,7 @@ func (b *Buffer) decode(s *slot, leaveOut int) {
 	}
 	from := len(b.fifo)
 	b.fifo, err = v.decode(b.fifo, s.payload)
-	n := len(b.fifo) - from
+	n := int(b.units(len(b.fifo) - from))
 	if err != nil || n == 0 {
 		b.stats.Invalid++
 		b.extend(b.packet)
@@ -296,24 +317,24 @@ func (b *Buffer) decode(s *slot, leaveOut int) {
 	b.tail += int64(n)
 	b.packet, b.run, b.dtx = n, 0, silent(s)
 	b.learn(len(s.payload), b.fifo[from:])
-	if leaveOut = min(leaveOut, n); leaveOut > 0 {
+	if leaveOut = b.count(int64(min(leaveOut, n))); leaveOut > 0 {
 		b.fifo = slices.Delete(b.fifo, from, from+leaveOut)
 		b.torn = true
 	}
 	b.tidy(from)
 }
 
-// fade takes a concealment that has lasted for run samples down to silence.
-func fade(pcm []int16, run int) {
+// fade takes a concealment that has lasted for run down to silence.
+func (g grain) fade(pcm []int16, run int) {
 	for i, v := range pcm {
-		left := min(max(fadeTo-run-i, 0), fadeTo-fadeFrom)
+		left := min(max(fadeTo-run-i*48/int(g), 0), fadeTo-fadeFrom)
 		pcm[i] = int16(int(v) * left / (fadeTo - fadeFrom))
 	}
 }
 
 // mend bends the beginning of pcm by step, less and less, so that it continues what was before it without a click.
-func mend(pcm []int16, step int) {
-	n := min(len(pcm), blend)
+func (g grain) mend(pcm []int16, step int) {
+	n := min(len(pcm), g.blend())
 	for i := range pcm[:n] {
 		pcm[i] = clip(int(pcm[i]) + step*(n-i)/n)
 	}

@@ -8,12 +8,19 @@ const (
 	everyNote = 8    // packets between two looks at the window
 	epochs    = 12   // periods over which drift is measured
 	epochTime = 8000 // ms
+
+	memory   = 10 * 48000  // 10 s: what is older says nothing, however few packets came since
+	longest  = 300 * 48    // 300 ms: what jitter may cost at most
+	backlog  = 2 * frame20 // how late a packet is, above the fastest, that may be one of many that were held up
+	leniency = 100 * 48    // 100 ms after we were held up ourselves
 )
 
 // timing remembers how long the last packets were on their way. A transit is arrival minus timestamp, in samples; only differences mean anything.
 type timing struct {
 	transits [window]int64
+	arrivals [window]int64
 	count    int
+	excused  int64 // packets that come before this and are late are so because we were held up
 	noted    int
 	start    int64 // extra delay while learning
 
@@ -32,13 +39,15 @@ type epoch struct{ arrival, transit int64 }
 // note adds a packet.
 func (t *timing) note(sequence, at, arrival int64) {
 	transit := arrival - at
-	// After a stall its packets come all at once. That was one event, not as many as there are packets, and waiting longer would not help.
-	draining := t.count > 0 && sequence == t.sequence+1 && arrival-t.arrival < 240 && transit < t.transit && transit-t.fastest > 2*frame20
+	// After a stall its packets come all at once, or as fast as somebody takes them. That was one event, not as many as there are packets, and waiting
+	// longer would not help.
+	caught, step := t.transit-transit, at-(t.arrival-t.transit)
+	draining := t.count > 0 && sequence > t.sequence && caught > step/2 && transit-t.fastest > backlog
 	t.sequence, t.arrival, t.transit = sequence, arrival, transit
-	if draining {
+	if draining || arrival < t.excused && transit > t.late {
 		return
 	}
-	t.transits[t.count%window] = transit
+	t.transits[t.count%window], t.arrivals[t.count%window] = transit, arrival
 	t.count++
 	t.mark(arrival, transit)
 	if t.noted++; t.noted >= everyNote || t.count < learning || transit > t.late || transit < t.fastest {
@@ -50,9 +59,13 @@ func (t *timing) note(sequence, at, arrival int64) {
 func (t *timing) look() {
 	t.noted = 0
 	n := min(t.count, window)
-	fastest := t.transits[0]
+	fastest, known := t.transit, 0
 	latest := [lateRank]int64{-1 << 62, -1 << 62, -1 << 62}
-	for _, v := range t.transits[:n] {
+	for i, v := range t.transits[:n] {
+		if t.arrival-t.arrivals[i] > memory {
+			continue
+		}
+		known++
 		fastest = min(fastest, v)
 		if v > latest[2] {
 			switch {
@@ -65,9 +78,26 @@ func (t *timing) look() {
 			}
 		}
 	}
-	t.fastest, t.late = fastest, latest[lateRank-1]
-	if t.count < learning {
-		t.late = latest[0] + t.start*int64(learning-t.count)/learning
+	late := latest[lateRank-1]
+	switch {
+	case t.count < learning:
+		late = latest[0] + t.start*int64(learning-t.count)/learning
+	case known < lateRank:
+		late = latest[0] + t.start
+	}
+	t.fastest, t.late = fastest, min(max(late, fastest), fastest+longest)
+}
+
+// excuse forgets how late the packets were that came from then on, because we were held up ourselves until now.
+func (t *timing) excuse(from, now int64) {
+	for i := range t.transits[:min(t.count, window)] {
+		if t.arrivals[i] >= from {
+			t.transits[i] = min(t.transits[i], t.fastest)
+		}
+	}
+	t.excused = now + leniency
+	if t.count > 0 {
+		t.look()
 	}
 }
 

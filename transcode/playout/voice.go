@@ -8,13 +8,15 @@ import (
 	"passerelle/transcode/resample"
 )
 
-// voice decodes one codec to 48 kHz.
+// voice decodes one codec to the rate that is read.
 type voice struct {
 	codec transcode.Codec
+	rate  int // Hz of what dec makes. Opus makes what is asked for.
 	dec   transcode.Decoder
 	fec   fecDecoder // nil: the codec has none
 	up    *resample.Resampler
-	pcm   []int16 // at the codec's rate
+	pcm   []int16 // what dec made
+	made  int     // samples of it, last
 }
 
 // fecDecoder restores a lost packet from the one after it. Implemented by opus.Decoder.
@@ -23,19 +25,21 @@ type fecDecoder interface {
 	DecodeFEC(pcm []int16, next []byte) error
 }
 
-func newVoice(codec transcode.Codec) (*voice, error) {
-	dec, err := codec.NewDecoder()
-	if err != nil {
-		return nil, fmt.Errorf("playout: %w", err)
-	}
-	up, err := resample.New(codec.SampleRate, transcode.Rate)
-	if err != nil {
-		return nil, fmt.Errorf("playout: %w", err)
-	}
-	v := &voice{codec: codec, dec: dec, up: up, pcm: make([]int16, codec.SampleRate*120/1000)}
+func newVoice(codec transcode.Codec, rate int) (*voice, error) {
+	v := &voice{codec: codec, rate: codec.SampleRate}
+	as := codec
 	if strings.EqualFold(codec.Name, "opus") {
-		v.fec, _ = dec.(fecDecoder)
+		v.rate, as.SampleRate = rate, rate
 	}
+	var err error
+	if v.dec, err = as.NewDecoder(); err != nil {
+		return nil, fmt.Errorf("playout: %w", err)
+	}
+	if v.up, err = resample.New(v.rate, rate); err != nil {
+		return nil, fmt.Errorf("playout: %w", err)
+	}
+	v.pcm = make([]int16, v.rate*120/1000)
+	v.fec, _ = v.dec.(fecDecoder)
 	return v, nil
 }
 
@@ -48,25 +52,27 @@ func (v *voice) decode(dst []int16, payload []byte) ([]int16, error) {
 	return v.append(dst, v.pcm[:n]), nil
 }
 
-// conceal appends a guess at n lost samples (at 48 kHz) to dst. It is silence when the codec has none.
+// conceal appends a guess at what was lost for n (1/48000 s) to dst. It is silence when the codec has none.
 func (v *voice) conceal(dst []int16, n int) []int16 {
-	pcm := v.pcm[:min(len(v.pcm), n*v.codec.SampleRate/transcode.Rate)]
+	pcm := v.pcm[:min(len(v.pcm), n*v.rate/transcode.Rate)]
 	if v.dec.Conceal(pcm) != nil {
 		clear(pcm)
 	}
 	return v.append(dst, pcm)
 }
 
-// restore appends the n lost samples (at 48 kHz) before the packet next to dst, or a guess.
+// restore appends what was lost for n (1/48000 s) before the packet next to dst, or a guess.
 func (v *voice) restore(dst []int16, n int, next []byte) (_ []int16, restored bool) {
-	pcm := v.pcm[:min(len(v.pcm), n*v.codec.SampleRate/transcode.Rate)]
+	pcm := v.pcm[:min(len(v.pcm), n*v.rate/transcode.Rate)]
 	if v.fec == nil || !hasFEC(next) || v.fec.DecodeFEC(pcm, next) != nil {
 		return v.conceal(dst, n), false
 	}
 	return v.append(dst, pcm), true
 }
 
+// append takes the first samples of v.pcm.
 func (v *voice) append(dst, pcm []int16) []int16 {
+	v.made = len(pcm)
 	room := dst[len(dst):cap(dst)]
 	return dst[:len(dst)+v.up.Process(room, pcm)]
 }
