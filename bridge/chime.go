@@ -4,12 +4,15 @@ import (
 	"sync"
 
 	"passerelle/transcode"
+	"passerelle/transcode/resample"
 )
 
 // chimes is the source of a room's mix that rings when somebody comes or goes. It is in the mix, so it costs the same for one leg or a thousand.
 type chimes struct {
 	mu   sync.Mutex
 	left []int16 // what is still to be heard, 48 kHz
+	down *resample.Resampler
+	rate int // Hz, to which down goes; 0: there is none
 }
 
 // play rings, once at a time: when many come at once, they share a ring.
@@ -50,8 +53,15 @@ func (c *chimes) Read(frame []int16) bool {
 	if len(c.left) == 0 {
 		return false
 	}
-	n := copy(frame, c.left)
-	clear(frame[n:])
-	c.left = c.left[n:]
+	if rate := 50 * len(frame); rate != c.rate {
+		down, err := resample.New(transcode.Rate, rate)
+		if err != nil {
+			return false
+		}
+		c.down, c.rate = down, rate
+	}
+	var next [transcode.FrameSamples]int16
+	c.left = c.left[copy(next[:], c.left):]
+	c.down.Process(frame, next[:])
 	return true
 }

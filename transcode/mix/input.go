@@ -112,15 +112,13 @@ func (in *Input) choose() *Input {
 
 func (in *Input) leave() { in.chosen, in.leaving = false, false }
 
-// ramp is how many samples a change of gain takes: 5 ms.
-const ramp = transcode.Rate / 200
-
-// read makes the source's part of the sum, and says whether it has one.
-func (in *Input) read(now uint64, leveled bool) bool {
-	if !in.source.Read(in.frame) {
+// read makes the source's part of the sum, in frames of n samples, and says whether it has one. A change of gain takes 5 ms.
+func (in *Input) read(now uint64, n int, leveled bool) bool {
+	frame, part, ramp := in.frame[:n], in.part[:n], n/4
+	if !in.source.Read(frame) {
 		return false
 	}
-	level := loudness(in.frame)
+	level := loudness(frame)
 	if in.doubtful = in.doubtful && level < floor; in.doubtful {
 		return false
 	}
@@ -132,13 +130,19 @@ func (in *Input) read(now uint64, leveled bool) bool {
 	if in.leaving {
 		gain = 0
 	}
-	g, step := in.gain, (gain-in.gain)/ramp
-	for i, v := range in.frame[:ramp] {
-		g += step
-		in.part[i] = int32(float32(v) * g)
+	if gain == 1 && in.gain == 1 {
+		for i, v := range frame {
+			part[i] = int32(v)
+		}
+		return true
 	}
-	for i, v := range in.frame[ramp:] {
-		in.part[ramp+i] = int32(float32(v) * gain)
+	g, step := in.gain, (gain-in.gain)/float32(ramp)
+	for i, v := range frame[:ramp] {
+		g += step
+		part[i] = int32(float32(v) * g)
+	}
+	for i, v := range frame[ramp:] {
+		part[ramp+i] = int32(float32(v) * gain)
 	}
 	in.gain = gain
 	return true

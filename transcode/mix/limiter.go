@@ -1,14 +1,10 @@
 package mix
 
-import "passerelle/transcode"
-
 // The limiter's ways.
 const (
-	ceiling = 29204                // -1 dBov: louder is made quieter
-	block   = transcode.Rate / 200 // 5 ms, in which loudness is looked at
-	blocks  = transcode.FrameSamples / block
-	attack  = transcode.Rate / 1000 // 1 ms
-	release = 0.02                  // of the way back to 1 in each block: a quarter of a second
+	ceiling = 29204 // -1 dBov: louder is made quieter
+	blocks  = 4     // of 5 ms, in each of which loudness is looked at
+	release = 0.02  // of the way back to 1 in each block: a quarter of a second
 )
 
 // limiter keeps a sum within 16 bits. Its gain moves smoothly: down within a millisecond, or earlier when it sees a peak coming, up in a quarter
@@ -17,10 +13,11 @@ type limiter struct {
 	gain float32 // at the end of the last frame
 }
 
-// limit writes src into dst, no louder than the ceiling, and says what src's peak was.
+// limit writes src, 20 ms, into dst, no louder than the ceiling, and says what src's peak was.
 func (l *limiter) limit(dst []int16, src []int32) (loudest int32) {
 	var need [blocks + 1]float32 // the most gain that each block bears
 	least := float32(1)
+	block, attack := len(src)/blocks, len(src)/20
 	for b := range blocks {
 		peak := int32(0)
 		for _, v := range src[b*block : (b+1)*block] {

@@ -9,48 +9,125 @@ import (
 	"passerelle/transcode/resample"
 )
 
-// preroll is how many frames an encoder hears before its first frame is sent, so that it goes on where another one left off.
-const preroll = 3
-
-// history is the last frames of a sound, oldest first.
-type history [preroll]frame
-
-func (h *history) add(f *frame) {
-	h[0], h[1], h[2] = h[1], h[2], *f
-}
-
-// line turns frames into one codec's payloads: 48 kHz → the codec's rate → payload.
+// line turns frames into one codec's payloads: the mixer's rate → the codec's rate → payload.
 type line struct {
 	codec   transcode.Codec
 	enc     transcode.Encoder
+	rate    int // Hz of the frames
 	down    *resample.Resampler
-	pcm     []int16
-	payload [1500]byte
+	pcm     []int16 // the last frame, at the codec's rate
+	bent    bool    // the next frame is bent to continue the last one, because it comes out of another resampler
+	zeros   int     // frames of nothing in a row
+	rests   bool    // the last payload was a constant for nothing, and the encoder did not hear of it
+	payload []byte
 	size    int
 	at      uint64 // the mixer's tick of the payload, of a shared line
 }
+
+// How many frames of nothing an encoder hears before the constant takes its place, so that what it remembers has come to rest.
+const (
+	shortRest = 2  // of the codecs that remember nothing, for the resampler before them
+	longRest  = 25 // of Opus
+)
 
 func newLine(codec transcode.Codec, o transcode.EncoderOptions) (*line, error) {
 	enc, err := codec.NewEncoder(o)
 	if err != nil {
 		return nil, fmt.Errorf("mix: %w", err)
 	}
-	down, err := resample.New(transcode.Rate, codec.SampleRate)
+	down, err := resample.New(codec.SampleRate, codec.SampleRate)
 	if err != nil {
 		return nil, fmt.Errorf("mix: %w", err)
 	}
-	return &line{codec: codec, enc: enc, down: down, pcm: make([]int16, codec.SampleRate/50)}, nil
+	n := codec.SampleRate / 50
+	l := &line{codec: codec, enc: enc, rate: codec.SampleRate, down: down, pcm: make([]int16, n), payload: make([]byte, 2*n)}
+	if _, ok := enc.(*opus.Encoder); ok {
+		l.payload = make([]byte, opusPayload)
+	}
+	return l, nil
 }
 
-// encode makes the next payload. It is valid until the next call.
-func (l *line) encode(f *frame) []byte {
-	n := l.down.Process(l.pcm, f[:])
-	size, err := l.enc.Encode(l.payload[:], l.pcm[:n])
+// opusPayload is the longest payload of one frame (RFC 6716, section 3.2.1).
+const opusPayload = 1275
+
+// opusSilence is 20 ms of Opus that says nothing: CELT, full band, mono, no data (RFC 6716, section 3.1).
+var opusSilence = [...]byte{0xf8, 0xff, 0xfe}
+
+// encode makes the payload of the next frame, which comes after past. It is valid until the next call. nothing: every sample of f is 0.
+func (l *line) encode(f []int16, past *history, nothing bool) []byte {
+	if rate := 50 * len(f); rate != l.rate {
+		l.turn(rate, past)
+		l.bent = l.size > 0
+	}
+	if l.zeros++; !nothing {
+		l.zeros = 0
+	}
+	if l.rest() {
+		return l.payload[:l.size]
+	}
+	var last [bend * 48]int16
+	n := bend * len(l.pcm) / 20
+	if l.bent {
+		for i := range n {
+			last[i] = l.pcm[len(l.pcm)-1-i]
+		}
+	}
+	l.down.Process(l.pcm, f)
+	if l.bent {
+		l.bent = false
+		for i, v := range l.pcm[:n] {
+			on := 2*int(last[0]) - int(last[min(i+1, n-1)])
+			l.pcm[i] = int16(min(max((int(v)*i+on*(n-i))/n, -32768), 32767))
+		}
+	}
+	size, err := l.enc.Encode(l.payload, l.pcm)
 	if err != nil {
 		size = 0
 	}
 	l.size = size
 	return l.payload[:size]
+}
+
+// bend is how many ms of a frame are bent.
+const bend = 5
+
+// rest says whether the payload for nothing is there already, and wakes the encoder when it is wanted again.
+func (l *line) rest() bool {
+	switch e := l.enc.(type) {
+	case *g722.Encoder:
+		return false
+	case *opus.Encoder:
+		was := l.rests
+		if l.rests = l.zeros > longRest; l.rests {
+			l.size = copy(l.payload, opusSilence[:])
+		} else if was {
+			_ = e.Reset() // as the far end's decoder did. It only fails for an encoder that is none.
+		}
+		return l.rests
+	}
+	return l.zeros > shortRest
+}
+
+// turn goes on with frames of another rate.
+func (l *line) turn(rate int, past *history) {
+	down, err := resample.New(rate, l.codec.SampleRate)
+	if err != nil {
+		return // never: it is one of the mixer's rates
+	}
+	l.down.Close()
+	l.rate, l.down = rate, down
+	l.hear(past)
+}
+
+// hear has the resampler remember what was.
+func (l *line) hear(past *history) {
+	if l.rate == l.codec.SampleRate {
+		return
+	}
+	var out [transcode.FrameSamples]int16
+	for i := range preroll {
+		l.down.Process(out[:], past.frame(i))
+	}
 }
 
 // copier is an encoder that can go on where another one is. Implemented by opus.Encoder and g722.Encoder; the other codecs keep no state.
@@ -61,15 +138,29 @@ type copier interface {
 // begin goes on where from is, which encoded the past; the far end's decoder has heard it. When from is nil, the encoder begins anew and hears the
 // past first.
 func (l *line) begin(past *history, from *line) {
-	l.down.Reset()
+	l.zeros, l.rests = 0, false
+	if l.bent = from != nil && from.rate != 50*past.n; l.bent {
+		copy(l.pcm, from.pcm)
+	}
+	if rate := 50 * past.n; rate != l.rate {
+		l.turn(rate, past)
+	} else {
+		l.down.Reset()
+		l.hear(past)
+	}
+	c, ok := l.enc.(copier)
+	if !ok {
+		return
+	}
+	if from != nil && c.CopyState(from.enc) {
+		l.zeros, l.rests = from.zeros, from.rests
+		return
+	}
 	if e, ok := l.enc.(interface{ Reset() error }); ok {
 		_ = e.Reset() // it only fails for an encoder that is none
 	}
-	for i := range past {
-		l.encode(&past[i])
-	}
-	if c, ok := l.enc.(copier); ok && from != nil {
-		c.CopyState(from.enc)
+	for i := range preroll {
+		l.encode(past.frame(i), past, false)
 	}
 }
 

@@ -6,6 +6,8 @@
 //	sources → loudest → level → sum ─┬─ limiter → 8, 16, 48 kHz → codec (shared) → outputs
 //	                                 └─ minus self → private sound → limiter → … → codec (own) → one output
 //
+// A room is mixed at the widest rate that one of its outputs needs: where there are only telephones, 8 kHz cost a fifth of 48.
+//
 // A Clock ticks all mixers of a node every 20 ms. Everything that a tick needs is made beforehand: it allocates nothing.
 package mix
 
@@ -19,7 +21,8 @@ import (
 
 // Source is the sound of one talker. Implemented by playout.Buffer.
 type Source interface {
-	// Read fills frame, 20 ms at 48 kHz, with what is to be heard now. False means silence. It is only called while the source is among the loudest.
+	// Read fills frame, 20 ms at 8, 16 or 48 kHz by its length, with what is to be heard now. False means silence. It is only called while the source is
+	// among the loudest.
 	Read(frame []int16) bool
 	// Level is the loudest that came since it was last called, in dBov: 0 to -127, which is silence. It is called once each tick.
 	Level() int
@@ -49,8 +52,13 @@ type Mixer struct {
 	options Options
 	clock   atomic.Pointer[Clock] // that ticks it; nil: somebody does so by hand
 
+	stale atomic.Bool // outputs came, went or changed their codec: another rate may do
+
 	mu      sync.Mutex
 	now     uint64 // ticks so far
+	n       int    // samples in a frame: 160, 320 or 960
+	needs   int    // the most that an output needs
+	spare   int    // ticks for which less would have done
 	inputs  []*Input
 	chosen  []*Input // those that are read
 	outputs []*Output
@@ -59,18 +67,23 @@ type Mixer struct {
 	sum     [transcode.FrameSamples]int32 // of all parts
 	active  bool                          // sum is not silent
 	apart   []*Input                      // that have a part in sum and are not for bridges
-	program frame                         // what listeners hear
+	program [transcode.FrameSamples]int16 // what listeners hear
+	nothing bool                          // every sample of it is 0
 	limiter limiter
 	before  limiter // as it was before this tick
 	past    history // programs before this one
 	calm    int     // ticks in a row in which program was next to silent
 
-	acc [transcode.FrameSamples]int32 // of the output that is being made
-	own int                           // outputs that had an encoder of their own in the last tick
+	acc  [transcode.FrameSamples]int32 // of the output that is being made
+	reel reel                          // what it plays
+	own  int                           // outputs that had an encoder of their own in the last tick
 }
 
-// frame is 20 ms of sound at 48 kHz.
-type frame [transcode.FrameSamples]int16
+// narrowest is the number of samples in a frame of a room that nobody listens to, or only telephones.
+const narrowest = 160
+
+// patience is how long nobody must have needed a wide room before it becomes a narrower one, in ticks: 10 s. It does in a pause.
+const patience = 500
 
 // New makes a mixer. A Clock, or a test, ticks it.
 func New(o Options) *Mixer {
@@ -80,7 +93,12 @@ func New(o Options) *Mixer {
 	if o.Encoder == (transcode.EncoderOptions{}) {
 		o.Encoder = transcode.EncoderOptions{Bitrate: 32000, Complexity: 5}
 	}
-	return &Mixer{options: o, chosen: make([]*Input, 0, o.Loudest), apart: make([]*Input, 0, o.Loudest), limiter: limiter{gain: 1}, before: limiter{gain: 1}}
+	m := &Mixer{
+		options: o, n: narrowest, needs: narrowest, chosen: make([]*Input, 0, o.Loudest), apart: make([]*Input, 0, o.Loudest),
+		limiter: limiter{gain: 1}, before: limiter{gain: 1},
+	}
+	m.past.n = m.n
+	return m
 }
 
 // AddSource brings a talker into the room.
@@ -117,10 +135,12 @@ func (m *Mixer) Tick() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.now++
+	m.tune()
 	m.elect()
 	m.sumUp()
 	m.before = m.limiter
-	if m.limiter.limit(m.program[:], m.sum[:]) < calmPeak {
+	peak := m.limiter.limit(m.program[:m.n], m.sum[:m.n])
+	if m.nothing = peak == 0; peak < calmPeak {
 		m.calm++
 	} else {
 		m.calm = 0
@@ -132,23 +152,41 @@ func (m *Mixer) Tick() {
 	for _, o := range m.outputs {
 		o.send(m)
 	}
-	m.past.add(&m.program)
+	m.past.add(m.program[:m.n])
+}
+
+// tune finds the rate: more as soon as an output needs it; less when none has for some time, and nobody can hear the change.
+func (m *Mixer) tune() {
+	if m.stale.Swap(false) {
+		m.needs = narrowest
+		for _, o := range m.outputs {
+			m.needs = max(m.needs, o.needs())
+		}
+	}
+	if m.spare++; m.needs >= m.n {
+		m.spare = 0
+	}
+	if m.needs > m.n || m.spare > patience && m.calm > 0 {
+		m.past.turn(m.needs)
+		m.n = m.needs
+		clear(m.sum[:])
+	}
 }
 
 // sumUp reads the chosen sources and adds them up.
 func (m *Mixer) sumUp() {
 	if m.active {
-		clear(m.sum[:])
+		clear(m.sum[:m.n])
 	}
 	m.active, m.apart = false, m.apart[:0]
 	for i := 0; i < len(m.chosen); i++ {
 		in := m.chosen[i]
-		if in.read(m.now, !m.options.NoLeveling) {
+		if in.read(m.now, m.n, !m.options.NoLeveling) {
 			m.active = true
 			if in.bridge {
 				m.apart = append(m.apart, in)
 			}
-			for j, v := range in.part {
+			for j, v := range in.part[:m.n] {
 				m.sum[j] += v
 			}
 		}
@@ -184,20 +222,21 @@ func (m *Mixer) encoded(l, own *line) []byte {
 		l.begin(&m.past, own)
 	}
 	l.at = m.now
-	return l.encode(&m.program)
+	return l.encode(m.program[:m.n], &m.past, m.nothing)
 }
 
 // Stats says what a room costs.
 type Stats struct {
 	Inputs, Read int // sources, and how many of them are read now
 	Outputs, Own int // and how many of them have an encoder of their own now
+	Rate         int // Hz at which the room is mixed
 }
 
 // Stats is how it was in the last tick.
 func (m *Mixer) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Stats{Inputs: len(m.inputs), Read: len(m.chosen), Outputs: len(m.outputs), Own: m.own}
+	return Stats{Inputs: len(m.inputs), Read: len(m.chosen), Outputs: len(m.outputs), Own: m.own, Rate: 50 * m.n}
 }
 
 // Close frees what the shared encoders hold. There must be no outputs any more, and nobody must tick it.

@@ -2,12 +2,9 @@ package mix
 
 import "slices"
 
-// moveTime is how long the sound of the old mixer takes to become that of the new one, in samples: 10 ms.
-const moveTime = 480
-
-// move is what goes on of the old mixer's sound: the last of it backwards and upside down, so that there is neither a step nor a kink. It fades
-// into the new mixer's sound.
-type move [moveTime]int32
+// move is what goes on of the old mixer's sound, for 10 ms at that mixer's rate: the last of it backwards and upside down, so that there is neither a
+// step nor a kink. It fades into the new mixer's sound.
+type move []int32
 
 // Attach lets the output hear a mixer, and not any more the one that it heard before. self is what the leg itself says there and will not hear;
 // nil: nothing. The change makes no gap and no click, and takes effect between two ticks.
@@ -50,6 +47,7 @@ func (m *Mixer) take(o *Output) {
 	if !o.closed {
 		o.mixer = m
 		m.outputs = append(m.outputs, o)
+		m.stale.Store(true)
 	}
 }
 
@@ -59,26 +57,36 @@ func (m *Mixer) drop(o *Output) {
 	defer m.mu.Unlock()
 	if i := slices.Index(m.outputs, o); i >= 0 {
 		m.outputs = slices.Delete(m.outputs, i, i+1)
+		m.stale.Store(true)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	m.now++ // as begin is for the tick that comes
 	if !o.running {
 		o.begin(m)
-		o.heard, o.limiter = m.past[preroll-1], m.limiter
+		o.limiter = m.limiter
+		copy(o.heard, m.past.frame(preroll-1))
 	}
 	m.now--
-	o.moved = &move{}
-	end := len(o.heard) - 1
+	o.moved = make(move, m.n/2)
 	for i := range o.moved {
-		o.moved[i] = 2*int32(o.heard[end]) - int32(o.heard[end-1-i])
+		o.moved[i] = 2*int32(o.heard[m.n-1]) - int32(o.heard[m.n-2-i])
 	}
 	o.mixer, o.self, o.shared = nil, nil, nil
 }
 
 // blend lets the old sound fade into acc, the first sound of the new mixer.
-func (mv *move) blend(acc []int32) {
-	for i, v := range mv {
-		acc[i] = (acc[i]*int32(i) + v*int32(moveTime-i)) / moveTime
+func (mv move) blend(acc []int32) {
+	n := len(acc) / 2
+	for i, v := range acc[:n] {
+		acc[i] = (v*int32(i) + mv.at(i, n)*int32(n-i)) / int32(n)
 	}
+}
+
+// at is the sound at the i-th of n steps.
+func (mv move) at(i, n int) int32 {
+	at := i * len(mv)
+	k, rest := at/n, int32(at%n)
+	next := mv[min(k+1, len(mv)-1)]
+	return (mv[k]*(int32(n)-rest) + next*rest) / int32(n)
 }

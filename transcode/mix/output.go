@@ -42,8 +42,8 @@ type Output struct {
 	keep    int   // ticks for which own is used
 	limiter limiter
 	room    float32 // factor of the room's sound at the end of the last frame
-	heard   frame   // the last frame, if running
-	moved   *move   // not nil: it has just come from another mixer
+	heard   []int16 // the last frame, if running
+	moved   move    // not nil: it has just come from another mixer
 }
 
 // NewOutput makes an output to a leg that wants to hear codec. It sends nothing until it is attached.
@@ -97,7 +97,23 @@ func (o *Output) SetCodec(codec transcode.Codec) error {
 	}
 	o.codec, o.marker = codec, true
 	o.forget()
+	if o.mixer != nil {
+		o.mixer.stale.Store(true)
+	}
 	return nil
+}
+
+// needs is how many samples its mixer's frames must have, so that nothing is lost.
+func (o *Output) needs() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch n := o.codec.SampleRate / 50; {
+	case n <= narrowest:
+		return narrowest
+	case n <= 2*narrowest:
+		return 2 * narrowest
+	}
+	return transcode.FrameSamples
 }
 
 // forget lets go of the lines. o.mu is held.
@@ -137,7 +153,7 @@ func (o *Output) Close() {
 	defer o.mu.Unlock()
 	o.closed = true
 	for _, p := range slices.Concat(o.queue, o.loops) {
-		close(p.done)
+		p.end()
 	}
 	o.queue, o.loops = nil, nil
 	o.forget()

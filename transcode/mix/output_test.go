@@ -301,16 +301,16 @@ func BenchmarkStage(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer l.close()
-			f := frame(sound)
+			past := history{n: len(sound)}
 			for b.Loop() {
-				l.encode(&f)
+				l.encode(sound, &past, false)
 			}
 		})
 	}
 	b.Run("input", func(b *testing.B) {
 		in := newInput(&voice{pcm: sound}).choose()
 		for b.Loop() {
-			in.read(1, true)
+			in.read(1, 960, true)
 		}
 	})
 	b.Run("limiter at rest", func(b *testing.B) { benchLimiter(b, 8000) })

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"passerelle/transcode"
+	"passerelle/transcode/resample"
 )
 
 // PlayOptions is how a clip is played.
@@ -26,10 +27,15 @@ type Playback struct {
 	options PlayOptions
 	gain    float32
 	clip    []int16
-	at      int
-	fade    int // samples until it ends because it was stopped; 0: it was not
+	at      int                 // samples of it that were played, and then of the silence that brings its end out of down
+	fade    int                 // samples of clip until it ends because it was stopped; 0: it was not
+	rate    int                 // Hz to which down goes; 0: it has not begun
+	down    *resample.Resampler // nil with rate 0
 	done    chan struct{}
 }
+
+// reel is room for 20 ms of a clip, as it is and at the mixer's rate.
+type reel struct{ in, out [transcode.FrameSamples]int16 }
 
 // Done is closed when the clip has been played, stopped or replaced, or when its output was closed.
 func (p *Playback) Done() <-chan struct{} { return p.done }
@@ -50,7 +56,7 @@ func (o *Output) Play(clip []int16, options PlayOptions) *Playback {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || len(clip) == 0 {
-		close(p.done)
+		p.end()
 		return p
 	}
 	if options.Loop {
@@ -90,53 +96,95 @@ func (o *Output) stop(p *Playback) {
 	case i < 0:
 	default:
 		o.queue = slices.Delete(o.queue, i, i+1)
-		close(p.done)
+		p.end()
 	}
+}
+
+// end is its end.
+func (p *Playback) end() {
+	if p.down != nil {
+		p.down.Close()
+	}
+	close(p.done)
 }
 
 // plays tells whether there is something for play to add. o.mu is held.
 func (o *Output) plays() bool { return len(o.queue)+len(o.loops) > 0 }
 
-// play adds what is played in this tick to acc. o.mu is held.
-func (o *Output) play(acc []int32) {
+// play adds what is played in this tick to the mixer's acc. o.mu is held.
+func (o *Output) play(m *Mixer) {
+	acc := m.acc[:m.n]
 	for i := 0; i < len(o.loops); i++ {
 		p := o.loops[i]
-		if _, over := p.mix(acc); over {
+		if _, over := p.mix(acc, 50*m.n, &m.reel); over {
 			o.loops = slices.Delete(o.loops, i, i+1)
-			close(p.done)
+			p.end()
 			i--
 		}
 	}
 	for len(acc) > 0 && len(o.queue) > 0 {
 		p := o.queue[0]
-		n, over := p.mix(acc)
+		n, over := p.mix(acc, 50*m.n, &m.reel)
 		acc = acc[n:]
 		if over {
 			o.queue = slices.Delete(o.queue, 0, 1)
-			close(p.done)
+			p.end()
 		}
 	}
 }
 
 // mix adds the next samples to acc, says how many, and whether the clip is over.
-func (p *Playback) mix(acc []int32) (n int, over bool) {
-	for n < len(acc) {
-		if p.at == len(p.clip) {
-			if !p.options.Loop {
-				return n, true
-			}
-			p.at = 0
-		}
-		v := float32(p.clip[p.at]) * p.gain
+func (p *Playback) mix(acc []int32, rate int, r *reel) (n int, over bool) {
+	if p.rate != rate && !p.turn(rate, r) {
+		return 0, true
+	}
+	each, n := transcode.Rate/rate, len(acc)
+	if left := len(p.clip) + p.down.Delay()*each - p.at; !p.options.Loop && left <= each*n {
+		n, over = (left+each-1)/each, true
+	}
+	p.next(r.in[:each*n])
+	p.down.Process(r.out[:n], r.in[:each*n])
+	for i, v := range r.out[:n] {
+		v := float32(v) * p.gain
 		if p.fade > 0 {
 			v *= float32(p.fade) / fadeOut
-			if p.fade--; p.fade == 0 {
-				return n, true
+			if p.fade -= each; p.fade <= 0 {
+				return i, true
 			}
 		}
-		acc[n] += int32(v)
-		p.at++
-		n++
+		acc[i] += int32(v)
 	}
-	return n, p.at == len(p.clip) && !p.options.Loop
+	return n, over
+}
+
+// turn goes on at another rate.
+func (p *Playback) turn(rate int, r *reel) bool {
+	down, err := resample.New(transcode.Rate, rate)
+	if err != nil {
+		return false // never: it is one of the mixer's rates
+	}
+	if p.down != nil {
+		p.down.Close()
+	}
+	p.rate, p.down = rate, down
+	heard := p.clip[:min(p.at, len(p.clip))]
+	p.down.Process(r.out[:], heard[max(0, len(heard)-fadeOut):])
+	return true
+}
+
+// next is what comes of the clip, and silence after it.
+func (p *Playback) next(in []int16) {
+	for len(in) > 0 {
+		n := copy(in, p.clip[min(p.at, len(p.clip)):])
+		in, p.at = in[n:], p.at+n
+		if p.at < len(p.clip) {
+			continue
+		}
+		if !p.options.Loop {
+			clear(in)
+			p.at += len(in)
+			return
+		}
+		p.at = 0
+	}
 }

@@ -42,7 +42,7 @@ func (s *talker) Level() int {
 
 func (s *talker) fill(pcm []int16) {
 	for i := range pcm {
-		pcm[i] = int16(s.sound(s.at + i))
+		pcm[i] = int16(s.sound(s.at + i*transcode.FrameSamples/len(pcm)))
 	}
 }
 
@@ -187,7 +187,7 @@ func TestListenersShare(t *testing.T) {
 	_, opus := listen(t, m, codec(t, "opus"), nil)
 	speaker, own := listen(t, m, c, in)
 	ticks(m, 10)
-	if s := m.Stats(); s != (Stats{Inputs: 1, Read: 1, Outputs: 52, Own: 1}) {
+	if s := m.Stats(); s != (Stats{Inputs: 1, Read: 1, Outputs: 52, Own: 1, Rate: 48000}) {
 		t.Errorf("stats %+v", s)
 	}
 	if len(m.lines) != 2 {

@@ -28,7 +28,7 @@ func (o *Output) send(m *Mixer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.held {
-		o.play(m.acc[:]) // time passes; what is in acc is not used
+		o.play(m) // time passes; what is in acc is not used
 		o.running, o.moved, o.marker = false, nil, true
 		return
 	}
@@ -40,11 +40,11 @@ func (o *Output) send(m *Mixer) {
 		payload = o.private(m)
 	}
 	if o.meter != nil {
-		made := &m.program
+		made := m.program[:m.n]
 		if o.running {
-			made = &o.heard
+			made = o.heard[:m.n]
 		}
-		o.meter.Meter(int(loudness(made[:])))
+		o.meter.Meter(int(loudness(made)))
 	}
 	if len(payload) == 0 || o.sink.WriteFrame(payload, o.codec.ClockRate/50, o.marker) != nil {
 		o.failed++
@@ -72,7 +72,7 @@ func (o *Output) public(m *Mixer) []byte {
 // private is a frame of this output's own: the room without the leg itself, and what is played to it.
 func (o *Output) private(m *Mixer) []byte {
 	m.own++
-	acc := m.acc[:]
+	acc := m.acc[:m.n]
 	switch {
 	case !m.active:
 		clear(acc)
@@ -92,9 +92,9 @@ func (o *Output) private(m *Mixer) []byte {
 		o.moved.blend(acc)
 		o.moved = nil
 	}
-	o.play(acc)
-	o.limiter.limit(o.heard[:], acc)
-	return o.own.encode(&o.heard)
+	o.play(m)
+	peak := o.limiter.limit(o.heard[:m.n], acc)
+	return o.own.encode(o.heard[:m.n], &m.past, peak == 0)
 }
 
 // takeOut takes the input's part out of a sum.
@@ -118,6 +118,9 @@ func (o *Output) begin(m *Mixer) {
 	if o.shared != nil && o.shared.at+1 == m.now {
 		from = o.shared
 	}
+	if o.heard == nil {
+		o.heard = make([]int16, transcode.FrameSamples)
+	}
 	o.own.begin(&m.past, from)
 	o.running, o.limiter, o.room = true, m.before, 1
 }
@@ -136,7 +139,7 @@ func (o *Output) turn(acc []int32) {
 		return
 	}
 	want = min(max(want, o.room-duckStep), o.room+duckStep)
-	g, step := o.room, (want-o.room)/transcode.FrameSamples
+	g, step := o.room, (want-o.room)/float32(len(acc))
 	for i, v := range acc {
 		g += step
 		acc[i] = int32(float32(v) * g)
