@@ -27,6 +27,7 @@ export class Media extends EventTarget {
   #uses = {} // transceivers
   #tracks = { voice: null, camera: null, screen: null }
   #wanted = null
+  #wanting = Promise.resolve()
   #answered = null
   #timer = 0
 
@@ -76,6 +77,7 @@ export class Media extends EventTarget {
     if (fresh && this.connection.localDescription) this.#open()
     const c = this.connection
     for (const [use, track] of Object.entries(this.#tracks)) if (this.#uses[use]?.sender.track !== track) await this.#uses[use]?.sender.replaceTrack(track)
+    if (fresh) await this.want(null) // what was wanted of the connection before says nothing of this one, which has to show itself first
     if (c.signalingState === 'have-local-offer') await c.setLocalDescription({ type: 'rollback' })
     await c.setLocalDescription(await c.createOffer({ iceRestart: restart }))
     const { voice, camera, screen, tiles } = this.#uses
@@ -126,10 +128,15 @@ export class Media extends EventTarget {
     this.#timer = setTimeout(() => { if (this.connection.connectionState !== 'connected') this.repair({ fresh: true }) }, restartTime)
   }
 
-  // want keeps to what of the camera anybody watches (the message "sending"); the rest is not sent.
-  async want(sending) {
+  // want keeps to what of the camera anybody watches (the message "sending"); the rest is not sent. Changes come one after the other: a browser refuses one
+  // that begins while another is under way, and the latest has to win.
+  want(sending) {
     this.#wanted = sending
-    const sender = this.#uses.camera?.sender
+    return this.#wanting = this.#wanting.then(() => this.#limit()).catch(() => {}) // of a connection that is closed
+  }
+
+  async #limit() {
+    const sending = this.#wanted, sender = this.#uses.camera?.sender
     if (!sender?.track) return
     const parameters = sender.getParameters()
     let changed = false
@@ -138,7 +145,7 @@ export class Media extends EventTarget {
       changed ||= encoding.active !== active
       encoding.active = active
     }
-    if (changed) await sender.setParameters(parameters).catch(() => {}) // another change came first; the next message says it again
+    if (changed) await sender.setParameters(parameters)
   }
 
   // picture is what the messages "camera" and "screen" say of a track.
