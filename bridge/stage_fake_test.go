@@ -142,13 +142,23 @@ type fakeVideoTrack struct {
 	mu      sync.Mutex
 	muted   bool
 	written int
+	got     [MaxLayers][]VideoPacket
 }
 
-func (t *fakeVideoTrack) WriteVideo(int, *VideoPacket) error {
+func (t *fakeVideoTrack) WriteVideo(layer int, p *VideoPacket) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.written++
+	kept := *p
+	kept.Payload = slices.Clone(p.Payload)
+	t.got[layer] = append(t.got[layer], kept)
 	return nil
+}
+
+func (t *fakeVideoTrack) packets(layer int) []VideoPacket {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.got[layer])
 }
 
 func (t *fakeVideoTrack) SetMuted(_ context.Context, muted bool) error {

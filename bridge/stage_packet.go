@@ -9,19 +9,24 @@ import (
 // maxVideoPacket is the largest payload that is handed on: what comes over the network is smaller.
 const maxVideoPacket = 1500
 
-// shared is a packet that many places send. It is written once, by the source that received it, and goes back to its pool when the last has sent it.
-type shared struct {
-	refs       atomic.Int32
+// packet is a packet with what has been found out about it.
+type packet struct {
 	number     int64 // sequence number without wraps
 	timestamp  uint32
 	marker     bool
 	marks      marks
 	codec      *VideoCodec
-	payload    []byte // of buffer
-	dependency []byte // of extra
+	payload    []byte
+	dependency []byte
 	arrival    time.Time
-	buffer     [maxVideoPacket]byte
-	extra      [256]byte
+}
+
+// shared is a packet that many places send. It is written once, by the source that received it, and goes back to its pool when the last has sent it.
+type shared struct {
+	packet
+	refs   atomic.Int32
+	buffer [maxVideoPacket]byte // of payload
+	extra  [256]byte            // of dependency
 }
 
 // sharedPackets are the shared packets that nobody uses. It is a type of its own so that each stage's are let go with it.

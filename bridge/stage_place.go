@@ -68,14 +68,14 @@ func (pl *place) forward(i item) {
 		if !i.first {
 			return // the rest of a picture whose beginning was not sent
 		}
-		t.number.restart(i.packet, old == i.feed)
+		t.number.restart(&i.packet.packet, old == i.feed)
 		t.current.Store(i.feed)
 		if old != nil && old != i.feed {
 			old.off.Store(true)
 		}
 		pl.stage.poke() // what is shown has changed
 	}
-	if t.number.apply(i.packet, &pl.out, &pl.scratch) {
+	if t.number.apply(&i.packet.packet, &pl.out, &pl.scratch) {
 		pl.screen.WriteVideo(t.index, &pl.out)
 	}
 }

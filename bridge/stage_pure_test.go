@@ -135,9 +135,9 @@ func TestRenumber(t *testing.T) {
 		t.Helper()
 		before := string(p.payload)
 		if restart {
-			r.restart(p, false)
+			r.restart(&p.packet, false)
 		}
-		if !r.apply(p, &out, &own) {
+		if !r.apply(&p.packet, &out, &own) {
 			t.Fatal("dropped")
 		}
 		if out.Sequence != seq || out.Timestamp != timestamp || string(out.Payload) != string(unhex(t, payload)) || string(out.Dependency) != string(unhex(t, dependency)) {
@@ -154,7 +154,7 @@ func TestRenumber(t *testing.T) {
 	step(true, make(&av1, 1<<40, 77, "1801", "c0ffff00", 53*time.Millisecond), 2, 2999+1800, "1801", "c0000200")
 	step(false, make(&av1, 1<<40+1, 3077, "1001", "c0000000", 86*time.Millisecond), 3, 2999+4800, "1001", "c0000300")
 	step(true, make(&vp8, 9, 9, "9080800900", "", 96*time.Millisecond), 4, 2999+5700, "9080800300", "")
-	if p := make(&vp8, 8, 9, "9080800900", "", 0); r.apply(p, &out, &own) {
+	if p := make(&vp8, 8, 9, "9080800900", "", 0); r.apply(&p.packet, &out, &own) {
 		t.Error("a packet from before the switch was let through")
 	}
 	if ps.take(&VideoPacket{Codec: &vp8, Payload: unhex(t, fmt.Sprintf("%0*d", 2*maxVideoPacket+2, 0))}) != nil {

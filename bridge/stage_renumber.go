@@ -2,8 +2,9 @@ package bridge
 
 import "time"
 
-// renumber gives the packets of one tile numbers, timestamps and picture ids that go on whatever the tile shows. It changes what it adds only where a
-// keyframe begins, and between two such points losses stay losses: a number that never came is one that the receiver can ask for.
+// renumber gives the packets of one tile, or of one layer towards the SFU, numbers, timestamps and picture ids that go on whatever is shown. It changes
+// what it adds only where something else begins, and between two such points losses stay losses: a number that never came is one that the receiver can
+// ask for.
 type renumber struct {
 	begun bool
 	first int64 // number in the source, of the packet at which what is shown now began
@@ -25,7 +26,7 @@ type scratch struct {
 }
 
 // restart begins anew at a packet: with another source, or the same after a gap.
-func (r *renumber) restart(p *shared, sameSource bool) {
+func (r *renumber) restart(p *packet, sameSource bool) {
 	r.first, r.top = p.number, p.number
 	if !r.begun {
 		r.begun, r.lastAt = true, p.arrival
@@ -41,7 +42,7 @@ func (r *renumber) restart(p *shared, sameSource bool) {
 }
 
 // apply fills out from a packet, with the help of own, or answers false for one from before the restart.
-func (r *renumber) apply(p *shared, out *VideoPacket, own *scratch) bool {
+func (r *renumber) apply(p *packet, out *VideoPacket, own *scratch) bool {
 	if p.number < r.first {
 		return false
 	}

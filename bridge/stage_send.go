@@ -20,6 +20,8 @@ type sending struct {
 
 	wishes [MaxLayers]keyframeWish // keyframes that the SFU wants
 
+	uplinks [MaxLayers]uplinkLayer
+
 	mu     sync.Mutex
 	want   *Publication // nil: the leg shows nothing
 	track  VideoTrack   // in the room; of publish, but guarded
@@ -109,7 +111,9 @@ func (pl *place) WriteVideo(source Source, layer int, p *VideoPacket) {
 	if f == nil || layer < 0 || layer >= f.layers || !f.limit.AllowN(p.Arrival, len(p.Payload)) {
 		return
 	}
-	_ = f.track.WriteVideo(layer, p) // a session that is over says so by its events
+	if out := s.uplinks[layer].pass(f, p); out != nil {
+		_ = f.track.WriteVideo(layer, out) // a session that is over says so by its events
+	}
 }
 
 // wantKeyframe passes the SFU's wish on to the leg.

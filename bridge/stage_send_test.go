@@ -114,6 +114,78 @@ func TestSending(t *testing.T) {
 	})
 }
 
+// TestUplinkGoesOn: a leg whose numbers begin anew, as those of a page that was loaded again, is one stream to the room, in each layer; a packet from before that
+// comes late does not disturb it, and a loss stays one.
+func TestUplinkGoesOn(t *testing.T) {
+	perform(t, func(th *theatre) {
+		_, pl, own := th.enter("x", seesAll)
+		defer pl.leave()
+		layers := []Layer{{RID: "q", Height: 180}, {RID: "h", Height: 360}}
+		for i, begin := range []struct {
+			seq       uint16
+			timestamp uint32
+			id        uint16
+			tl0       uint8
+		}{{60000, 1 << 31, 0x7ffe, 200}, {100, 1 << 30, 5, 3}, {65533, 0xfffffff0, 0x7fff, 255}, {65000, 7, 0x7000, 250}, {30000, 1<<31 + 9, 0x3000, 9}} {
+			if err := pl.Start(Camera, vp8, layers); err != nil {
+				t.Fatal(err)
+			}
+			th.settle()
+			for layer := range layers {
+				cam := newFakeCamera(begin.seq+uint16(layer)*777, begin.timestamp, begin.id, begin.tl0)
+				late := *cam.next(true)
+				for n := range 10 {
+					time.Sleep(time.Second / 30)
+					pl.WriteVideo(Camera, layer, cam.next(n == 0))
+				}
+				late.Arrival = time.Now()
+				before := own.track(Camera).count()
+				pl.WriteVideo(Camera, layer, &late)
+				if own.track(Camera).count() != before {
+					t.Errorf("stream %d: a packet from before it began was passed", i)
+				}
+			}
+			pl.Stop(Camera)
+			th.settle()
+		}
+		for layer := range layers {
+			got := own.track(Camera).packets(layer)
+			if len(got) != 50 {
+				t.Errorf("%d packets", len(got))
+			}
+			checkStream(t, got)
+		}
+
+		_ = pl.Start(Camera, vp8, layers)
+		th.settle()
+		cam := newFakeCamera(9, 9, 9, 9)
+		pl.WriteVideo(Camera, 0, cam.next(true))
+		cam.next(false)
+		pl.WriteVideo(Camera, 0, cam.next(false))
+		got := own.track(Camera).packets(0)
+		if a, b := got[len(got)-2], got[len(got)-1]; b.Sequence != a.Sequence+2 || pictureID(b) != pictureID(a)+2 {
+			t.Errorf("a loss is hidden: %d after %d", b.Sequence, a.Sequence)
+		}
+		huge := cam.next(false)
+		huge.Payload = make([]byte, maxVideoPacket+1)
+		if pl.WriteVideo(Camera, 0, huge); len(own.track(Camera).packets(0)) != len(got) {
+			t.Error("a packet larger than any from a network was passed")
+		}
+	})
+}
+
+// TestUplinkAllocates: nothing, per packet.
+func TestUplinkAllocates(t *testing.T) {
+	var u uplinkLayer
+	f, cam := new(flow), newFakeCamera(1, 1, 1, 1)
+	u.pass(f, cam.next(true))
+	u.pass(new(flow), newFakeCamera(500, 7, 9, 9).next(true))
+	cam = newFakeCamera(501, 8, 10, 10)
+	if n := testing.AllocsPerRun(1000, func() { u.pass(u.flow, cam.next(false)) }); n != 0 {
+		t.Errorf("%v allocations per packet", n)
+	}
+}
+
 // TestRefused: what the SFU refuses for good is not tried again; what fails is.
 func TestRefused(t *testing.T) {
 	perform(t, func(th *theatre) {

@@ -164,7 +164,8 @@ type Place interface {
 	// Start says that the far end sends its camera, or shares its screen, and how. A Start for a source that runs replaces it. ErrForbidden: the grant or
 	// the room does not allow it; it says so in Scene, too.
 	Start(source Source, codec VideoCodec, layers []Layer) error
-	// WriteVideo is a packet that the far end sent. What was not started is dropped.
+	// WriteVideo is a packet that the far end sent. What was not started is dropped. Packets of one layer come one after the other; after a Start that
+	// follows a Stop their numbers, timestamps and picture ids may be others: in the room they go on.
 	WriteVideo(source Source, layer int, p *VideoPacket)
 	// Stop says that it does not any more. A camera stays in the room as muted, a shared screen is taken out of it.
 	Stop(source Source)
