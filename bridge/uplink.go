@@ -204,7 +204,7 @@ func (u *uplink) setCodec(c transcode.Codec) (err error) {
 	if u.decoder, err = c.NewDecoder(); err != nil {
 		return err
 	}
-	if u.encoder, err = opus.NewEncoder(c.SampleRate, opus.Options{Complexity: complexity(c.SampleRate), FEC: true, Loss: 5}); err != nil {
+	if u.encoder, err = opus.NewEncoder(c.SampleRate, opus.ForVoices(c.SampleRate)); err != nil {
 		return err
 	}
 	if u.speech, err = vad.New(c.SampleRate); err != nil {
@@ -218,14 +218,6 @@ func (u *uplink) setCodec(c transcode.Codec) (err error) {
 	}
 	u.rest()
 	return nil
-}
-
-// complexity is how hard the encoder works: what a telephone's band holds sounds the same with half of the work.
-func complexity(rate int) int {
-	if rate <= 8000 {
-		return 1
-	}
-	return 5
 }
 
 // release lets go of the old codec's parts.

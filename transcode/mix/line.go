@@ -18,20 +18,16 @@ type line struct {
 	pcm     []int16 // the last frame, at the codec's rate
 	bent    bool    // the next frame is bent to continue the last one, because it comes out of another resampler
 	zeros   int     // frames of nothing in a row
-	rests   bool    // the last payload was a constant for nothing, and the encoder did not hear of it
 	payload []byte
 	size    int
 	at      uint64 // the mixer's tick of the payload, of a shared line
 }
 
-// How many frames of nothing an encoder hears before the constant takes its place, so that what it remembers has come to rest.
-const (
-	shortRest = 2  // of the codecs that remember nothing, for the resampler before them
-	longRest  = 25 // of Opus
-)
+// soonNothing is how many frames of nothing come out of a line before its payload is a constant, so that what it remembers has come to rest.
+const soonNothing = 3
 
-func newLine(codec transcode.Codec, o transcode.EncoderOptions) (*line, error) {
-	enc, err := codec.NewEncoder(o)
+func newLine(codec transcode.Codec) (*line, error) {
+	enc, err := codec.NewEncoder(opus.ForVoices(codec.SampleRate))
 	if err != nil {
 		return nil, fmt.Errorf("mix: %w", err)
 	}
@@ -62,7 +58,7 @@ func (l *line) encode(f []int16, past *history, nothing bool) []byte {
 	if l.zeros++; !nothing {
 		l.zeros = 0
 	}
-	if l.rest() {
+	if l.zeros > soonNothing && l.rest() {
 		return l.payload[:l.size]
 	}
 	var last [bend * 48]int16
@@ -91,21 +87,15 @@ func (l *line) encode(f []int16, past *history, nothing bool) []byte {
 // bend is how many ms of a frame are bent.
 const bend = 5
 
-// rest says whether the payload for nothing is there already, and wakes the encoder when it is wanted again.
+// rest puts the constant for nothing into payload, and says whether the codec has one. Its encoder needs not hear of it.
 func (l *line) rest() bool {
-	switch e := l.enc.(type) {
+	switch l.enc.(type) {
 	case *g722.Encoder:
 		return false
 	case *opus.Encoder:
-		was := l.rests
-		if l.rests = l.zeros > longRest; l.rests {
-			l.size = copy(l.payload, opusSilence[:])
-		} else if was {
-			_ = e.Reset() // as the far end's decoder did. It only fails for an encoder that is none.
-		}
-		return l.rests
+		l.size = copy(l.payload, opusSilence[:])
 	}
-	return l.zeros > shortRest
+	return true // the others say the same as the time before
 }
 
 // turn goes on with frames of another rate.
@@ -138,7 +128,7 @@ type copier interface {
 // begin goes on where from is, which encoded the past; the far end's decoder has heard it. When from is nil, the encoder begins anew and hears the
 // past first.
 func (l *line) begin(past *history, from *line) {
-	l.zeros, l.rests = 0, false
+	l.zeros = 0
 	if l.bent = from != nil && from.rate != 50*past.n; l.bent {
 		copy(l.pcm, from.pcm)
 	}
@@ -153,7 +143,6 @@ func (l *line) begin(past *history, from *line) {
 		return
 	}
 	if from != nil && c.CopyState(from.enc) {
-		l.zeros, l.rests = from.zeros, from.rests
 		return
 	}
 	if e, ok := l.enc.(interface{ Reset() error }); ok {
@@ -164,13 +153,10 @@ func (l *line) begin(past *history, from *line) {
 	}
 }
 
-// calm is how many ticks of next to silence it takes until two encoders that heard the same may stand for each other. What a codec remembers
-// fades: Opus begins almost anew in a pause, G.722's predictors forget in 32 ms time and again, and the others remember nothing.
+// calm is how many ticks of next to silence it takes until two encoders that heard the same may stand for each other. What G.722's predictors remember
+// fades: they forget in 32 ms time and again. The others, Opus as we use it among them, remember nothing that matters.
 func (l *line) calm() int {
-	switch l.enc.(type) {
-	case *opus.Encoder:
-		return 2
-	case *g722.Encoder:
+	if _, ok := l.enc.(*g722.Encoder); ok {
 		return 10
 	}
 	return 0

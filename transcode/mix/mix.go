@@ -42,9 +42,8 @@ type Meter interface {
 
 // Options is how a room is mixed. The zero value is right for calls.
 type Options struct {
-	Loudest    int                      // how many sources are read at most; default 6
-	NoLeveling bool                     // leave quiet phones quiet, and loud browsers loud
-	Encoder    transcode.EncoderOptions // default: 32 kbit/s, complexity 5
+	Loudest    int  // how many sources are read at most; default 6
+	NoLeveling bool // leave quiet phones quiet, and loud browsers loud
 }
 
 // Mixer is the mix of one room. Its methods may be called from any goroutine; none of them waits for longer than a tick takes.
@@ -89,9 +88,6 @@ const patience = 500
 func New(o Options) *Mixer {
 	if o.Loudest <= 0 {
 		o.Loudest = 6
-	}
-	if o.Encoder == (transcode.EncoderOptions{}) {
-		o.Encoder = transcode.EncoderOptions{Bitrate: 32000, Complexity: 5}
 	}
 	m := &Mixer{
 		options: o, n: narrowest, needs: narrowest, chosen: make([]*Input, 0, o.Loudest), apart: make([]*Input, 0, o.Loudest),
@@ -205,7 +201,7 @@ func (m *Mixer) shared(codec transcode.Codec) (*line, error) {
 			return l, nil
 		}
 	}
-	l, err := newLine(codec, m.options.Encoder)
+	l, err := newLine(codec)
 	if err == nil {
 		m.lines = append(m.lines, l)
 	}

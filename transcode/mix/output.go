@@ -57,7 +57,7 @@ func NewOutput(codec transcode.Codec, sink FrameWriter) (*Output, error) {
 
 // usable tells whether frames can be made for a codec.
 func usable(codec transcode.Codec) error {
-	l, err := newLine(codec, transcode.EncoderOptions{})
+	l, err := newLine(codec)
 	if err == nil {
 		l.close()
 	}

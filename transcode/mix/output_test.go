@@ -296,7 +296,7 @@ func BenchmarkStage(b *testing.B) {
 	sound := clip(440, 8000, 960)
 	for _, c := range transcode.Codecs() {
 		b.Run("line "+c.Name, func(b *testing.B) {
-			l, err := newLine(c, transcode.EncoderOptions{Bitrate: 32000, Complexity: 5})
+			l, err := newLine(c)
 			if err != nil {
 				b.Fatal(err)
 			}

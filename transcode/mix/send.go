@@ -109,7 +109,7 @@ func (in *Input) takeOut(acc []int32) {
 func (o *Output) begin(m *Mixer) {
 	if o.own == nil {
 		var err error
-		if o.own, err = newLine(o.codec, m.options.Encoder); err != nil {
+		if o.own, err = newLine(o.codec); err != nil {
 			o.own = nil
 			return // nothing is sent, and counted as failed
 		}
