@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,7 @@ func (c *fakeCamera) next(key bool) *VideoPacket {
 
 // fakeVideo is a session that carries pictures.
 type fakeVideo struct {
+	keeps     atomic.Bool // what is written to its tracks
 	mu        sync.Mutex
 	watched   map[string]int // height, by track
 	sinks     map[string]VideoSink
@@ -149,9 +151,11 @@ func (t *fakeVideoTrack) WriteVideo(layer int, p *VideoPacket) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.written++
-	kept := *p
-	kept.Payload = slices.Clone(p.Payload)
-	t.got[layer] = append(t.got[layer], kept)
+	if t.session.keeps.Load() {
+		kept := *p
+		kept.Payload = slices.Clone(p.Payload)
+		t.got[layer] = append(t.got[layer], kept)
+	}
 	return nil
 }
 
