@@ -117,7 +117,13 @@ func run() error {
 	text := b.report.markdown(described(os.Args[1:]), time.Since(b.began))
 	fmt.Println("\n" + text)
 	if *output != "" && ctx.Err() == nil {
-		failed = append(failed, os.WriteFile(filepath.Join(root, *output), []byte(text), 0o644))
+		path := filepath.Join(root, *output)
+		if old, err := os.ReadFile(path); err == nil { // make soak's part stays
+			if _, soak, ok := strings.Cut(string(old), "\n## Soak\n"); ok {
+				text += "\n## Soak\n" + soak
+			}
+		}
+		failed = append(failed, os.WriteFile(path, []byte(text), 0o644))
 	}
 	return errors.Join(failed...)
 }

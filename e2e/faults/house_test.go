@@ -173,8 +173,10 @@ func found(heard, clip []int16) float64 {
 	there, n := 0, 0
 	for i := 0; i+piece <= len(clip); i += piece {
 		first, last := max(0, begin+i-bend), min(len(heard), begin+i+piece+bend)
-		if first < last && surely(heard[first:last], clip[i:i+piece]) > 0.7 {
-			there++
+		if first < last {
+			if c, _ := surely(heard[first:last], clip[i:i+piece]); c > 0.7 {
+				there++
+			}
 		}
 		n++
 	}
@@ -207,12 +209,21 @@ func (h *house) reason(label string) {
 type quality struct {
 	mean   float64
 	pieces int
-	lost   int       // pieces that nobody would have understood
-	each   []float64 // correlation of each piece
+	lost   int             // pieces that nobody would have understood
+	each   []float64       // correlation of each piece
+	delays []time.Duration // from mouth to ear, of the pieces that were surely heard as a whole
+}
+
+// delay is the one in the middle; 0: nothing was heard.
+func (q quality) delay() time.Duration {
+	if len(q.delays) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(q.delays))[len(q.delays)/2].Round(time.Millisecond)
 }
 
 func (q quality) String() string {
-	return fmt.Sprintf("%d pieces of 0.5 s, correlation %.2f, %d lost, %.2f", q.pieces, q.mean, q.lost, q.each)
+	return fmt.Sprintf("%d pieces of 0.5 s, %v late, correlation %.2f, %d lost, %.2f", q.pieces, q.delay(), q.mean, q.lost, q.each)
 }
 
 // bad tells whether somebody would have noticed something. Undisturbed, the mean is above 0.85 and nothing is lost; a busy machine costs a piece or
@@ -221,19 +232,19 @@ func (q quality) bad() bool { return q.pieces < 4 || q.mean < 0.7 || q.lost > 1+
 
 // converse has both sides speak at once for a time, while something else goes on, and wants each to have heard all of the other. It tries up to three
 // times: what is to be found disturbs them each time, a machine that has others to serve does not.
-func (h *house) converse(c *phone.Call, d time.Duration, meanwhile func()) {
+func (h *house) converse(c *phone.Call, d time.Duration, meanwhile func()) (atPhone, inRoom quality) {
 	h.t.Helper()
 	for try := 1; ; try++ {
 		stack.Eventually(h.t, patience, "the telephone hears no prompt any more", func() bool { return h.phone.Tape.Level(400*time.Millisecond) < -50 })
-		atPhone, inRoom := h.speak(c, d, meanwhile)
+		atPhone, inRoom = h.speak(c, d, meanwhile)
 		h.t.Logf("the telephone hears Camille: %v", atPhone)
 		h.t.Logf("Camille hears the telephone: %v", inRoom)
 		if !atPhone.bad() && !inRoom.bad() {
-			return
+			return atPhone, inRoom
 		}
 		if try == 3 {
 			h.t.Error("they do not hear each other")
-			return
+			return atPhone, inRoom
 		}
 		h.t.Log("they did not hear each other well: again")
 	}
@@ -281,7 +292,10 @@ func measure(ears *tape.Tape, said []int16, at time.Time) (q quality) {
 		last := min(first+piece+3*earRate/2, len(heard))
 		c := 0.0
 		if first < last {
-			c = surely(heard[first:last], words[i:i+piece])
+			var after time.Duration
+			if c, after = surely(heard[first:last], words[i:i+piece]); after >= 0 {
+				q.delays = append(q.delays, after+time.Duration(first)*time.Second/earRate-time.Duration(i)*time.Second/earRate-at.Sub(start))
+			}
 		}
 		q.pieces++
 		q.mean += c
@@ -294,13 +308,13 @@ func measure(ears *tape.Tape, said []int16, at time.Time) (q quality) {
 	return q
 }
 
-// surely is how surely a piece was heard: as a whole, or its halves, where a playout buffer has bent time within it.
-func surely(heard, words []int16) float64 {
-	_, whole := speech.Find(heard, words, earRate)
+// surely is how surely a piece was heard: as a whole, and then when, or its halves, where a playout buffer has bent time within it; -1.
+func surely(heard, words []int16) (correlation float64, after time.Duration) {
+	after, whole := speech.Find(heard, words, earRate)
 	if whole > 0.7 {
-		return whole
+		return whole, after
 	}
 	_, a := speech.Find(heard, words[:len(words)/2], earRate)
 	_, b := speech.Find(heard, words[len(words)/2:], earRate)
-	return max(whole, (a+b)/2)
+	return max(whole, (a+b)/2), -1
 }
