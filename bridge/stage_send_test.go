@@ -120,6 +120,7 @@ func TestUplinkGoesOn(t *testing.T) {
 	perform(t, func(th *theatre) {
 		_, pl, own := th.enter("x", seesAll)
 		defer pl.leave()
+		own.keeps.Store(true)
 		layers := []Layer{{RID: "q", Height: 180}, {RID: "h", Height: 360}}
 		for i, begin := range []struct {
 			seq       uint16
