@@ -76,7 +76,7 @@ bench: build ## measure calls per core, delay, set-up, memory and peers into doc
 
 .PHONY: soak
 soak: setup-test build ## calls that come and go for SOAK (default 1h), with loss: memory, goroutines, ports and delay stay flat; into docs/performance.md
-	@SOAK=$(or $(SOAK),1h) PASSERELLE_PROGRAM=$(abspath $(BIN)/passerelle) $(GO) test -tags $(TAGS),soak -count 1 -run '^TestSoak$$' -timeout 0 -v ./e2e/faults
+	@SOAK=$(or $(SOAK),1h) STACK_PROGRAM=$(abspath $(BIN)/passerelle) $(GO) test -tags $(TAGS),soak -count 1 -run '^TestSoak$$' -timeout 0 -v ./e2e/faults
 
 .PHONY: generate
 generate: ## remake generated files: LiveKit's signalling subset, spoken prompts

@@ -292,7 +292,7 @@ func (s *Stack) Metric(t *testing.T, name string) float64 {
 	return -1
 }
 
-// Build builds the gateway with the race detector, once per process, and answers the program's path. Start does it, too. PASSERELLE_PROGRAM names one that
+// Build builds the gateway with the race detector, once per process, and answers the program's path. Start does it, too. STACK_PROGRAM names one that
 // is there already: `make soak` measures the program that users run.
 func Build(t *testing.T) string {
 	t.Helper()
@@ -304,7 +304,7 @@ func Build(t *testing.T) string {
 }
 
 var builtOnce = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("PASSERELLE_PROGRAM"); path != "" {
+	if path := os.Getenv("STACK_PROGRAM"); path != "" {
 		return path, nil
 	}
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
