@@ -30,8 +30,11 @@ func (p *parser) weigh(n *yaml.Node, g *Grant, r *rule, said map[string]*yaml.No
 	if said["picture"] != nil && !seen {
 		p.refuse(at("picture"), "picture: video and content are none: there is no picture to bound")
 	}
-	if said["banner"] != nil && !seen {
-		p.refuse(at("banner"), "banner: video and content are none: there is no picture to write on")
+	if link := r.about(keyLink); said["banner"] != nil && !seen && (link == nil || link.none()) {
+		p.refuse(at("banner"), "banner: video and content are none, and the rule is not for guests (link): there is nothing to show it on")
+	}
+	if c := r.about(keyProtocol); said["origins"] != nil && c != nil && !c.takes("whip") {
+		p.refuse(at("origins"), "origins: they are for WHIP and WHEP, which the rule does not take: its protocol is not whip")
 	}
 	if c := r.about(keyEncrypted); c != nil && !c.yes && g.Encryption == Require {
 		p.refuse(at("encryption"), "encryption: require: the rule is for calls that are not encrypted; all of them would be refused")

@@ -145,6 +145,7 @@ func (g Grant) text(inRoom bool) string {
 	line("codecs", strings.Join(g.Codecs, ", "))
 	line("networks", strings.Trim(fmt.Sprint(g.Networks), "[]"))
 	line("hosts", strings.Join(g.Hosts, ", "))
+	line("origins", strings.Join(g.Origins, ", "))
 	line("name", g.Name)
 	line("show_number", string(g.ShowNumber))
 	line("learn", string(g.Learn))

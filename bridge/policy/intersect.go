@@ -21,6 +21,7 @@ func Intersect(a, b Grant) Grant {
 		Encryption: stricter(encryptions(), a.Encryption, b.Encryption),
 		Networks:   commonNetworks(a.Networks, b.Networks),
 		Hosts:      common(a.Hosts, b.Hosts),
+		Origins:    commonOrigins(a.Origins, b.Origins),
 		Name:       cmp.Or(a.Name, b.Name),
 		ShowNumber: stricter(shown(), a.ShowNumber, b.ShowNumber),
 		Learn:      stricter(learnings(), a.Learn, b.Learn),

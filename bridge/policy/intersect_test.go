@@ -31,7 +31,7 @@ func randomGrant(r *rand.Rand) Grant {
 		Encryption: pick(r, encryptions()...),
 		Networks: some(r, network("192.0.2.0/24"), network("192.0.2.128/25"), network("198.51.100.0/24"), network("2001:db8::/32"),
 			network("0.0.0.0/0")),
-		Name: pick(r, "", "{name}", "Partner"), ShowNumber: pick(r, shown()...), Learn: pick(r, learnings()...),
+		Origins: some(r, "*", "https://a.example", "https://b.example"), Name: pick(r, "", "{name}", "Partner"), ShowNumber: pick(r, shown()...), Learn: pick(r, learnings()...),
 		Notices: Notices{Caller: some(r, "recorded", "foreign"), Room: some(r, "foreign-here", "guest-here")},
 		Banner:  pick(r, "", "FOREIGN"), Duration: pick(r, 0, time.Minute, time.Hour), Idle: pick(r, 0, time.Minute),
 		MaxInRoom: pick(r, 0, 1, 5), MaxSource: pick(r, 0, 1, 5), MaxRule: pick(r, 0, 1, 5), Recording: pick(r, true, false),
@@ -68,6 +68,9 @@ func within(a, b Grant) (beyond []string) {
 	for _, n := range a.Networks {
 		must(slices.ContainsFunc(b.Networks, func(m netip.Prefix) bool { return m.Overlaps(n) && m.Bits() <= n.Bits() }), "network "+n.String())
 	}
+	for _, o := range a.Origins {
+		must(b.TakesOrigin(o), "origin "+o)
+	}
 	must(rank(shown(), a.ShowNumber) >= rank(shown(), b.ShowNumber), "number")
 	must(rank(learnings(), a.Learn) >= rank(learnings(), b.Learn), "learn")
 	for _, n := range b.Notices.Caller {
@@ -88,7 +91,7 @@ func within(a, b Grant) (beyond []string) {
 // sorted is the grant without what the order of a and b may decide.
 func sorted(g Grant) Grant {
 	g.Name, g.Banner = "", ""
-	g.Codecs, g.Keys, g.Networks = sortedList(g.Codecs), sortedList(g.Keys), slices.Clone(g.Networks)
+	g.Codecs, g.Keys, g.Origins, g.Networks = sortedList(g.Codecs), sortedList(g.Keys), sortedList(g.Origins), slices.Clone(g.Networks)
 	slices.SortFunc(g.Networks, func(a, b netip.Prefix) int { return a.Compare(b) })
 	g.Notices = Notices{sortedList(g.Notices.Caller), sortedList(g.Notices.Room)}
 	return g

@@ -42,6 +42,7 @@ func (p *parser) grant(n *yaml.Node, r *rule) Grant {
 		read("codecs", func(n *yaml.Node) { words(&p.reader, n, &g.Codecs, codecs()...) }),
 		read("networks", func(n *yaml.Node) { g.Networks = p.networks(n) }),
 		read("hosts", func(n *yaml.Node) { g.Hosts = p.hosts(n) }),
+		read("origins", func(n *yaml.Node) { g.Origins = p.readOrigins(n) }),
 		read("name", func(n *yaml.Node) { g.Name, _ = p.text(n, maxText) }),
 		read("show_number", func(n *yaml.Node) { word(&p.reader, n, &g.ShowNumber, shown()...) }),
 		read("learn", func(n *yaml.Node) { word(&p.reader, n, &g.Learn, learnings()...) }),

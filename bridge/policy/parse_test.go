@@ -43,6 +43,7 @@ func TestParseGrant(t *testing.T) {
 			g.Foreign, g.Encryption, g.Notices = true, Require, Notices{[]string{"a", "b-c"}, []string{"d_1"}}
 		}},
 		{"{content: receive, banner: \"Étranger\"}", func(g *Grant) { g.Content, g.Banner = Receive, "Étranger" }},
+		{"{origins: \"*\"}", func(g *Grant) { g.Origins = []string{"*"} }},
 		{"{duration: 90m, idle: 10m}", func(g *Grant) { g.Duration, g.Idle = 90*time.Minute, 10*time.Minute }},
 		{"{max_in_room: 3, max_source: 2, max_rule: 1}", func(g *Grant) { g.MaxInRoom, g.MaxSource, g.MaxRule = 3, 2, 1 }},
 		{"{recording: false}", func(g *Grant) { g.Recording = false }},

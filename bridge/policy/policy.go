@@ -80,6 +80,7 @@ type Grant struct {
 	Codecs     []string       `json:"codecs"`      // of audio, in order of preference; nil: the trunk's
 	Networks   []netip.Prefix `json:"networks"`    // where media may go besides the national networks and the trunk's
 	Hosts      []string       `json:"hosts"`       // names whose addresses it may go to, too: resolved by us, and kept for the call
+	Origins    []string       `json:"origins"`     // of web pages besides guests.origins that may use WHIP and WHEP by such links; *: all
 	Name       string         `json:"name"`        // how the leg is called in the room: text with {name}, {number}, {trunk}, {platform}; empty: as ShowNumber says
 	ShowNumber Shown          `json:"show_number"` // of the caller's number, in the room
 	Learn      Learn          `json:"learn"`       // what the far side may learn of the room

@@ -24,6 +24,7 @@ type Set struct {
 	classes  *index // of rooms
 	holidays holidays
 	zones    []*time.Location
+	origins  []string // of web pages that any rule takes, in order
 }
 
 // classified gives rooms a class.
@@ -96,6 +97,7 @@ func (s *Set) prepare() {
 		s.classes = newIndex(0)
 	}
 	s.finder = newFinder(s.rules, len(s.rooms))
+	s.gatherOrigins()
 	s.quick = make([]quick, len(s.rules))
 	grants, kinds, rooms := map[string]int32{}, map[string]int32{}, map[string]int32{}
 	for i := range s.rules {

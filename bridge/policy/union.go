@@ -14,6 +14,7 @@ func union(a, b Grant) Grant {
 		Encryption: milder(encryptions(), a.Encryption, b.Encryption),
 		Networks:   either(a.Networks, b.Networks),
 		Hosts:      either(a.Hosts, b.Hosts),
+		Origins:    either(a.Origins, b.Origins),
 		Name:       same(a.Name, b.Name),
 		ShowNumber: milder(shown(), a.ShowNumber, b.ShowNumber),
 		Learn:      milder(learnings(), a.Learn, b.Learn),

@@ -48,6 +48,11 @@ func within(g, of policy.Grant) error {
 			return fmt.Errorf("network %s is wider than the rules grant", n)
 		}
 	}
+	for _, o := range g.Origins {
+		if !of.TakesOrigin(o) {
+			return fmt.Errorf("origin %s is wider than the rules grant", o)
+		}
+	}
 	return nil
 }
 
@@ -57,7 +62,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"version":1,"allow":true}`, `{"version":1,"allow":false,"text":"no","notice":"notice_x"}`, `{"version":1,"allow":true,"grant":{"audio":"receive"}}`,
 		`{"version":1,"allow":true,"grant":{"codecs":null,"networks":["0.0.0.0/0"],"duration":"0s","picture":{"height":0},"notices":{"room":[]}}}`,
 		`{"version":1,"allow":true,"grant":{"keys":["mute","count"],"learn":"names","show_number":"full","max_rule":0,"foreign":false}}`,
-		`{"version":1,"allow":true,"grant":{"networks":["198.51.100.128/25","2001:db8::/32"],"codecs":[],"room":"x","name":"x","banner":"x"}}`,
+		`{"version":1,"allow":true,"grant":{"networks":["198.51.100.128/25","2001:db8::/32"],"codecs":[],"origins":["*"],"room":"x","name":"x","banner":"x"}}`,
 		`[]`, `{"grant":{"grant":{}}}`, `{"version":1,"allow":true,"grant":{"duration":"9999999h"}}`,
 	} {
 		f.Add([]byte(s), true)

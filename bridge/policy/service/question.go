@@ -68,6 +68,7 @@ type grant struct {
 	Codecs     []string          `json:"codecs"` // null: the trunk's
 	Networks   []netip.Prefix    `json:"networks"`
 	Hosts      []string          `json:"hosts"`
+	Origins    []string          `json:"origins"`
 	Name       string            `json:"name"`
 	ShowNumber policy.Shown      `json:"show_number"`
 	Learn      policy.Learn      `json:"learn"`
@@ -132,7 +133,8 @@ func (q question) key() ([sha256.Size]byte, error) {
 func written(g policy.Grant) grant {
 	return grant{
 		Foreign: g.Foreign, Room: g.Room, Lobby: g.Lobby, Audio: g.Audio, Video: g.Video, Content: g.Content, Picture: picture(g.Picture),
-		Encryption: g.Encryption, Codecs: slices.Clone(g.Codecs), Networks: slices.Clone(g.Networks), Hosts: slices.Clone(g.Hosts), Name: g.Name, ShowNumber: g.ShowNumber,
+		Encryption: g.Encryption, Codecs: slices.Clone(g.Codecs), Networks: slices.Clone(g.Networks), Hosts: slices.Clone(g.Hosts), Origins: slices.Clone(g.Origins),
+		Name: g.Name, ShowNumber: g.ShowNumber,
 		Learn: g.Learn, Notices: notices{slices.Clone(g.Notices.Caller), slices.Clone(g.Notices.Room)}, Banner: g.Banner,
 		Duration: duration(g.Duration), Idle: duration(g.Idle), MaxInRoom: g.MaxInRoom, MaxSource: g.MaxSource, MaxRule: g.MaxRule,
 		Recording: g.Recording, Keys: slices.Clone(g.Keys),
@@ -143,7 +145,7 @@ func written(g policy.Grant) grant {
 func (g grant) read() policy.Grant {
 	return policy.Grant{
 		Foreign: g.Foreign, Room: g.Room, Lobby: g.Lobby, Audio: g.Audio, Video: g.Video, Content: g.Content, Picture: policy.Picture(g.Picture),
-		Encryption: g.Encryption, Codecs: g.Codecs, Networks: g.Networks, Hosts: g.Hosts, Name: g.Name, ShowNumber: g.ShowNumber, Learn: g.Learn,
+		Encryption: g.Encryption, Codecs: g.Codecs, Networks: g.Networks, Hosts: g.Hosts, Origins: g.Origins, Name: g.Name, ShowNumber: g.ShowNumber, Learn: g.Learn,
 		Notices: policy.Notices(g.Notices), Banner: g.Banner, Duration: time.Duration(g.Duration), Idle: time.Duration(g.Idle),
 		MaxInRoom: g.MaxInRoom, MaxSource: g.MaxSource, MaxRule: g.MaxRule, Recording: g.Recording, Keys: g.Keys,
 	}

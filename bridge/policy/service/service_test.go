@@ -119,7 +119,7 @@ func TestNarrows(t *testing.T) {
 		"bounds": {`{"version":1,"allow":true,"grant":{"picture":{"height":360},"max_in_room":3,"idle":"10m","recording":false}}`, with(func(g *policy.Grant) {
 			g.Picture.Height, g.MaxInRoom, g.Idle, g.Recording = 360, 3, 10*time.Minute, false
 		})},
-		"lists": {`{"version":1,"allow":true,"grant":{"codecs":["PCMA"],"keys":["mute"],"networks":["198.51.100.8/29"]}}`, with(func(g *policy.Grant) {
+		"lists": {`{"version":1,"allow":true,"grant":{"codecs":["PCMA"],"keys":["mute"],"networks":["198.51.100.8/29"],"origins":[]}}`, with(func(g *policy.Grant) {
 			g.Codecs, g.Keys, g.Networks = []string{"PCMA"}, []policy.Key{policy.KeyMute}, []netip.Prefix{netip.MustParsePrefix("198.51.100.8/29")}
 		})},
 		"one notice more": {`{"version":1,"allow":true,"grant":{"notices":{"caller":["notice_x"]}}}`, with(func(g *policy.Grant) {
@@ -127,7 +127,7 @@ func TestNarrows(t *testing.T) {
 		})},
 		"a lie": {`{"version":1,"allow":true,"grant":{
 			"foreign":false,"room":"cabinet","lobby":"none","audio":"both","video":"both","content":"both","picture":{"height":0,"rate":0,"kbps":50000},
-			"encryption":"optional","codecs":null,"networks":["0.0.0.0/0","::/0"],"name":"The President","show_number":"full","learn":"names",
+			"encryption":"optional","codecs":null,"networks":["0.0.0.0/0","::/0"],"origins":["*"],"name":"The President","show_number":"full","learn":"names",
 			"notices":{"caller":[],"room":null},"banner":"all is well","duration":"0s","idle":"0s","max_in_room":0,"max_source":0,"max_rule":1000000,
 			"recording":true,"keys":["mute","hand","volume","count"]}}`, someDecision()},
 		"nothing left": {
