@@ -22,7 +22,7 @@ func (g *gateway) openGuests(guard *egress.Guard, registry prometheus.Registerer
 	}
 	g.closers, g.links = append(g.closers, k.Close), k
 	g.guests, err = guest.New(g.cfg.Guests, guest.Deps{
-		Guard: guard, Links: k, Policy: g.rules, Log: g.log, Metrics: registry, Language: g.cfg.IVR.Language,
+		Guard: guard, Links: k, Policy: g.rules, SomeOrigin: g.rules.SomeOrigin, Log: g.log, Metrics: registry, Language: g.cfg.IVR.Language,
 		Handler: func(_ context.Context, leg *guest.Leg) { g.node.Take(g.calls, leg) },
 	})
 	return err

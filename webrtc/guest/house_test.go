@@ -50,8 +50,9 @@ type house struct {
 
 // rules grants what a test says.
 type rules struct {
-	mu sync.Mutex
-	d  policy.Decision
+	mu   sync.Mutex
+	d    policy.Decision
+	some []string // origins that any rule takes
 }
 
 func (r *rules) Decide(context.Context, policy.Facts) policy.Decision {
@@ -61,6 +62,12 @@ func (r *rules) Decide(context.Context, policy.Facts) policy.Decision {
 }
 
 func (r *rules) OnChange(func()) {}
+
+func (r *rules) someOrigin(o string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.some, o)
+}
 
 func (r *rules) set(d policy.Decision) {
 	r.mu.Lock()
@@ -109,7 +116,7 @@ func open(t testing.TB, change func(*configs.Guests), take func(ctx context.Cont
 		t.Fatal(err)
 	}
 	h.rules.d = policy.Decision{Allowed: true, Grant: policy.Grant{Audio: policy.Both, Video: policy.Both, Content: policy.Both, Learn: policy.LearnNames}}
-	h.Server, err = New(cfg, Deps{Guard: egress.New(), Links: h.links, Policy: h.rules, Handler: take, Log: log, Language: "fr"})
+	h.Server, err = New(cfg, Deps{Guard: egress.New(), Links: h.links, Policy: h.rules, SomeOrigin: h.rules.someOrigin, Handler: take, Log: log, Language: "fr"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +41,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("GET /page/", http.StripPrefix("/page/", plain(http.FileServerFS(root))))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("POST /api/v1/session", s.serveSession)
-	mux.HandleFunc("OPTIONS /api/v1/session", s.servePreflight)
+	mux.HandleFunc("OPTIONS /api/v1/session", preflight("POST, OPTIONS"))
 	mux.HandleFunc("GET /api/v1/ws", s.serveSocket)
 	s.routeWHIP(mux)
 	return s.guarded(mux)
@@ -109,7 +107,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 
 // serveSession is POST /api/v1/session: it takes a link and gives a session.
 func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
-	if err := s.originOK(r, false); err != nil {
+	if err := s.originOK(r); err != nil {
 		s.refuse(w, r, err, noLink)
 		return
 	}
@@ -117,7 +115,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
 		Link string `json:"link"`
 	}
 	if mime, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mime != "application/json" {
-		s.refuse(w, r, fmt.Errorf("%w: the content is not application/json", errMalformed), noLink)
+		s.refuse(w, r, fmt.Errorf("%w: the content is not application/json", errMedia), noLink)
 		return
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&request); err != nil {
@@ -140,48 +138,4 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
 		Session string `json:"session"`
 		Terms   Terms  `json:"terms"`
 	}{n.token, n.terms})
-}
-
-// originOK refuses pages of somewhere else (RFC 6454). Who is no browser says no origin, and has to have a token like everybody. all: every origin will do where
-// guests.origins says so.
-func (s *Server) originOK(r *http.Request, all bool) error {
-	o := r.Header.Get("Origin")
-	if o == "" || s.own(r, o) || slices.Contains(s.cfg.Origins, o) || all && slices.Contains(s.cfg.Origins, "*") {
-		return nil
-	}
-	return errOrigin
-}
-
-// own tells whether an origin is that of our own page.
-func (s *Server) own(r *http.Request, origin string) bool {
-	if s.cfg.PublicURL != "" {
-		if u, err := url.Parse(s.cfg.PublicURL); err == nil && origin == u.Scheme+"://"+u.Host {
-			return true
-		}
-	}
-	scheme := "http"
-	if s.secure(r) {
-		scheme = "https"
-	}
-	return origin == scheme+"://"+r.Host
-}
-
-// allowOrigin says to a browser which pages of others may read the answer (CORS).
-func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
-	o := r.Header.Get("Origin")
-	w.Header().Add("Vary", "Origin")
-	if o == "" || s.originOK(r, true) != nil {
-		return
-	}
-	w.Header().Set("Access-Control-Allow-Origin", o)
-	w.Header().Set("Access-Control-Expose-Headers", "Location, ETag, Link, Retry-After, Accept-Patch")
-}
-
-// servePreflight answers what a browser asks before a request of another page.
-func (s *Server) servePreflight(w http.ResponseWriter, _ *http.Request) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "POST, PATCH, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
-	h.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -143,6 +143,24 @@ func guess(sections []section) {
 	}
 }
 
+// single refuses an offer to publish more than one voice and one picture: half of it would be lost without a word (RFC 9725, sections 4.4.2 and 4.4.3).
+func single(sections []section) error {
+	var audio, video int
+	for _, s := range sections {
+		switch {
+		case !s.sends:
+		case s.audio:
+			audio++
+		default:
+			video++
+		}
+	}
+	if audio > 1 || video > 1 {
+		return fmt.Errorf("%w: %d sections of sound and %d of pictures are sent; one of each is taken", errOffer, audio, video)
+	}
+	return nil
+}
+
 // layers are the simulcast layers of a section whose whole picture is p, from small to large; one where there is no simulcast.
 func (s section) layers(p picture) []bridge.Layer {
 	if len(s.rids) < 2 {

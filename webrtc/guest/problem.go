@@ -21,9 +21,15 @@ type problem struct {
 
 // refuse answers a request with the problem that an error is. l is the link, where it is known.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error, l links.Link) {
+	s.refuseAs(w, r, judge(err).status, err, l)
+}
+
+// refuseAs refuses with a status of its own.
+func (s *Server) refuseAs(w http.ResponseWriter, r *http.Request, status int, err error, l links.Link) {
 	v := judge(err)
+	v.status = status
 	p := problem{Status: v.status, Title: v.title, Detail: explain(err), Code: v.code}
-	if errors.Is(err, errOffer) || errors.Is(err, errMalformed) {
+	if errors.Is(err, errOffer) || errors.Is(err, errMalformed) || errors.Is(err, errMedia) {
 		p.Detail = err.Error() // which is about what they sent
 	}
 	if errors.Is(err, links.ErrEarly) {

@@ -19,6 +19,12 @@ var (
 	errOrigin    = errors.New("a page of somewhere else")
 	errNotNow    = errors.New("not in this state")
 	errGuest     = errors.New("the page said what no page says")
+	errMethod    = errors.New("there is no such method here")
+	errMedia     = errors.New("another media type is needed")
+	errNoTag     = errors.New("If-Match is missing")
+	errOldTag    = errors.New("the ICE session is another one by now")
+	errNoBearer  = errors.New("no bearer token")
+	errRoom      = errors.New("the link is for another room")
 )
 
 // verdict is what the world outside is told of an error: the one place where that is decided.
@@ -48,6 +54,12 @@ func judge(err error) verdict {
 		{errOffer, verdict{"malformed", http.StatusBadRequest, "The offer cannot be taken", false}},
 		{errMalformed, verdict{"malformed", http.StatusBadRequest, "The request cannot be understood", false}},
 		{errTooLarge, verdict{"malformed", http.StatusRequestEntityTooLarge, "The request is too large", false}},
+		{errMedia, verdict{"malformed", http.StatusUnsupportedMediaType, "The content is of another kind", false}},
+		{errMethod, verdict{"method", http.StatusMethodNotAllowed, "This is not done here", false}},
+		{errNoTag, verdict{"precondition", http.StatusPreconditionRequired, "If-Match is missing", false}},
+		{errOldTag, verdict{"precondition", http.StatusPreconditionFailed, "The ICE session is another one by now", false}},
+		{errNoBearer, verdict{"link_wrong", http.StatusUnauthorized, "A link is needed", false}},
+		{errRoom, verdict{"link_wrong", http.StatusForbidden, "The link is for another room", false}},
 		{errGuest, verdict{"signalling", http.StatusBadRequest, "The page said what no page says", true}},
 		{bridge.ErrForbidden, verdict{"forbidden", http.StatusForbidden, "The rules refuse it", false}},
 		{bridge.ErrNotEncrypted, verdict{"not_encrypted", http.StatusForbidden, "The rules want encryption", false}},

@@ -38,13 +38,15 @@ type Links interface {
 
 // Deps is what a Server works with.
 type Deps struct {
-	Guard    *egress.Guard
-	Links    Links
-	Policy   bridge.Policy // asked what to tell a guest before they join
-	Handler  func(ctx context.Context, leg *Leg)
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer // nil: none
-	Language string                // of pages whose browser speaks none of ours
+	Guard  *egress.Guard
+	Links  Links
+	Policy bridge.Policy // asked what to tell a guest before they join
+	// SomeOrigin tells whether any rule lets pages of an origin use WHIP and WHEP; nil: none does.
+	SomeOrigin func(origin string) bool
+	Handler    func(ctx context.Context, leg *Leg)
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer // nil: none
+	Language   string                // of pages whose browser speaks none of ours
 }
 
 // Server lets guests in. Its methods may be called from any goroutine.
@@ -53,6 +55,7 @@ type Server struct {
 	guard      *egress.Guard
 	links      Links
 	policy     bridge.Policy
+	someOrigin func(origin string) bool
 	take       func(ctx context.Context, leg *Leg)
 	log        *slog.Logger
 	language   string
@@ -99,9 +102,12 @@ func New(cfg configs.Guests, d Deps) (*Server, error) {
 		return nil, fmt.Errorf("guests.proxies: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, guard: d.Guard, links: d.Links, policy: d.Policy, take: d.Handler, log: d.Log, language: d.Language, networks: networks,
+		cfg: cfg, guard: d.Guard, links: d.Links, policy: d.Policy, someOrigin: d.SomeOrigin, take: d.Handler, log: d.Log, language: d.Language, networks: networks,
 		proxies: proxies, gate: newGate(cfg.Rate), upTime: upTime, ready: make(chan struct{}), sessions: map[string]*session{}, resources: map[string]*resource{},
 		strangers: map[*socket]struct{}{},
+	}
+	if s.someOrigin == nil {
+		s.someOrigin = func(string) bool { return false }
 	}
 	for _, a := range cfg.Advertise {
 		parsed, err := netip.ParseAddr(a)

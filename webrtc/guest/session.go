@@ -91,10 +91,7 @@ func (s *Server) terms(ctx context.Context, l links.Link, from netip.Addr, secur
 		Title: l.Title, Name: l.Name, AskName: l.AskName, Hosted: s.cfg.HostedIn, Consent: s.cfg.Consent, Lobby: l.Lobby, Until: l.Until.UTC(),
 		Audio: string(policy.Both), Video: string(policy.Both), Content: string(policy.Both), Servers: s.relay.credentials(l.Until), Language: l.Language,
 	}
-	d := s.policy.Decide(ctx, policy.Facts{
-		At: now(), Direction: policy.In, Protocol: protocol, Source: from, Transport: transport(secure), Encrypted: true, Identity: l.ID, Link: l.ID,
-		Room: l.Room,
-	})
+	d := s.policy.Decide(ctx, facts(l, from, secure, protocol))
 	if !d.Allowed {
 		return Terms{}, &bridge.Refused{Rule: d.Rule, Refusal: d.Refusal}
 	}
@@ -106,6 +103,14 @@ func (s *Server) terms(ctx context.Context, l links.Link, from netip.Addr, secur
 		t.Language = s.language
 	}
 	return t, nil
+}
+
+// facts is what is known of who comes by a link, before there is a call.
+func facts(l links.Link, from netip.Addr, secure bool, protocol string) policy.Facts {
+	return policy.Facts{
+		At: now(), Direction: policy.In, Protocol: protocol, Source: from, Transport: transport(secure), Encrypted: true, Identity: l.ID, Link: l.ID,
+		Room: l.Room,
+	}
 }
 
 // transport is what the rules call the way of signalling.

@@ -139,7 +139,7 @@ func (s *socket) put(kind int, b []byte) error {
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Done()
-	if err := s.originOK(r, false); err != nil {
+	if err := s.originOK(r); err != nil {
 		s.refuse(w, r, err, noLink)
 		return
 	}

@@ -2,7 +2,9 @@ package guest
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,51 @@ func TestTURN(t *testing.T) {
 	p.join(join{}, false, 0)
 	<-r.legs
 	mixReaches(t, wait(t, "audio", r.audio), p)
+}
+
+// TestWHIPTellsOfTURN: a client that has a link is told of our own TURN server where there is one, and of none otherwise. What it is told lets it in.
+func TestWHIPTellsOfTURN(t *testing.T) {
+	t.Parallel()
+	r := newRoom()
+	for name, change := range map[string]func(*configs.Guests){"none": nil, "own": withTURN} {
+		h := open(t, change, r.take)
+		_, token := h.link(links.Wish{})
+		pc := browserOf(t)
+		if _, err := pc.AddTransceiverFromKind(pion.RTPCodecTypeAudio); err != nil {
+			t.Fatal(err)
+		}
+		offer := (&tab{t: t, h: h, pc: pc}).offer(false)
+		asked, _ := h.ask("OPTIONS", "/whip", token, "")
+		a, text := h.ask("POST", "/whip", token, offer, "Content-Type", "application/sdp")
+		if a.StatusCode != http.StatusCreated {
+			t.Fatalf("%s: %d %s", name, a.StatusCode, text)
+		}
+		for what, list := range map[string][]string{"OPTIONS": asked.Header.Values("Link"), "POST": a.Header.Values("Link")} {
+			if name == "none" {
+				if len(list) != 0 {
+					t.Errorf("%s: %q", what, list)
+				}
+				continue
+			}
+			var m []string
+			if len(list) == 1 {
+				m = regexp.MustCompile(`^<(turn:127\.0\.0\.1:\d+\?transport=tcp)>; rel="ice-server"; username="([^"]+)"; credential="([^"]+)"; credential-type="password"$`).FindStringSubmatch(list[0])
+			}
+			if m == nil {
+				t.Fatalf("%s: Link %q", what, list)
+			}
+			if _, err := allocate(t, m[1], iceServer{Username: m[2], Credential: m[3]}); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if a, _ := h.ask("OPTIONS", "/whip", "", ""); a.Header.Get("Link") != "" {
+			t.Errorf("who has no link is told of %q", a.Header.Get("Link"))
+		}
+		if a, _ := h.ask("OPTIONS", "/whip", "a.b.c", ""); a.StatusCode != http.StatusUnauthorized || a.Header.Get("Link") != "" {
+			t.Errorf("who has a wrong link: %d %q", a.StatusCode, a.Header.Get("Link"))
+		}
+		h.ask("DELETE", a.Header.Get("Location"), token, "")
+	}
 }
 
 // TestTURNLeadsNowhere: the relay asks for credentials that are of this process and not over, and sends to our media port only.

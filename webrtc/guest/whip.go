@@ -23,9 +23,9 @@ type resource struct {
 	answers chan string // of the latest offer
 	failed  chan string // why it could not be taken
 
-	mu    sync.Mutex
-	offer string // the latest, which an ICE restart changes
-	tag   string // of the ICE session
+	patching sync.Mutex // held while a PATCH is served: what it is about, and what it does, are one
+	offer    string     // the latest, which an ICE restart changes; guarded by patching, once there is an answer
+	tag      string     // of the ICE session: an entity tag; likewise
 }
 
 // send implements page.
@@ -62,20 +62,47 @@ const (
 	typeFragment = "application/trickle-ice-sdpfrag" // RFC 8840
 )
 
-// routeWHIP adds the routes of WHIP and WHEP.
+// routeWHIP adds the routes of WHIP and WHEP. What neither knows is refused, so that it may come to mean something (RFC 9725, section 4.2).
 func (s *Server) routeWHIP(mux *http.ServeMux) {
+	const endpoint, session = "POST, OPTIONS", "PATCH, DELETE, OPTIONS"
 	for _, kind := range []string{"whip", "whep"} {
 		for _, path := range []string{"/" + kind, "/" + kind + "/{room}"} {
-			mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { s.serveOffer(w, r, kind) })
-			mux.HandleFunc("OPTIONS "+path, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Accept-Post", typeSDP)
-				s.servePreflight(w, r)
-			})
+			mux.HandleFunc("POST "+path, s.forPages(func(w http.ResponseWriter, r *http.Request) { s.serveOffer(w, r, kind) }))
+			mux.HandleFunc("OPTIONS "+path, s.forPages(s.serveEndpoint(endpoint)))
+			mux.HandleFunc(path, s.forPages(s.serveNothing(endpoint)))
 		}
 		path := "/" + kind + "/r/{id}"
-		mux.HandleFunc("PATCH "+path, s.serveFragment)
-		mux.HandleFunc("DELETE "+path, s.serveDelete)
-		mux.HandleFunc("OPTIONS "+path, s.servePreflight)
+		mux.HandleFunc("PATCH "+path, s.forPages(s.serveFragment))
+		mux.HandleFunc("DELETE "+path, s.forPages(s.serveDelete))
+		mux.HandleFunc("OPTIONS "+path, s.forPages(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Accept-Patch", typeFragment)
+			preflight(session)(w, r)
+		}))
+		mux.HandleFunc(path, s.forPages(s.serveNothing(session)))
+	}
+}
+
+// serveEndpoint is OPTIONS of where calls begin. Who has a link is told of our TURN server: some clients take it before their offer only (section 4.6).
+func (s *Server) serveEndpoint(methods string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			l, err := s.bearer(r)
+			if err != nil {
+				s.challenge(w, r, err, l)
+				return
+			}
+			s.addServers(w.Header(), l)
+		}
+		w.Header().Set("Accept-Post", typeSDP)
+		preflight(methods)(w, r)
+	}
+}
+
+// serveNothing refuses all other methods.
+func (s *Server) serveNothing(methods string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", methods)
+		s.refuse(w, r, errMethod, noLink)
 	}
 }
 
@@ -83,18 +110,19 @@ func (s *Server) routeWHIP(mux *http.ServeMux) {
 func (s *Server) serveOffer(w http.ResponseWriter, r *http.Request, kind string) {
 	l, err := s.bearer(r)
 	if err != nil {
-		if r.Header.Get("Authorization") == "" {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-		}
-		s.refuse(w, r, err, l)
+		s.challenge(w, r, err, l)
 		return
 	}
 	text, err := body(w, r, typeSDP, maxSDP)
 	if err != nil {
+		w.Header().Set("Accept-Post", typeSDP)
 		s.refuse(w, r, err, l)
 		return
 	}
 	sections, err := readOffer(text)
+	if err == nil && kind == "whip" {
+		err = single(sections)
+	}
 	if err != nil {
 		s.refuse(w, r, err, l)
 		return
@@ -113,35 +141,61 @@ func (s *Server) serveOffer(w http.ResponseWriter, r *http.Request, kind string)
 	h := w.Header()
 	h.Set("Content-Type", typeSDP)
 	h.Set("Location", "/"+kind+"/r/"+n.id)
-	h.Set("ETag", n.etag())
+	h.Set("ETag", n.tag)
 	h.Set("Accept-Patch", typeFragment)
+	s.addServers(h, l)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // the client is gone if it fails
 }
 
 // bearer is the link that a request comes by (RFC 6750).
 func (s *Server) bearer(r *http.Request) (links.Link, error) {
-	if err := s.originOK(r, true); err != nil {
-		return noLink, err
+	if !s.configured(r) && !s.someOrigin(r.Header.Get("Origin")) {
+		return noLink, errOrigin
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return noLink, fmt.Errorf("%w: no bearer token", links.ErrWrong)
+		return noLink, errNoBearer
 	}
 	l, err := s.links.Check(r.Context(), strings.TrimSpace(token))
 	if err != nil {
 		return l, unavailable(err)
 	}
 	if room := r.PathValue("room"); room != "" && room != l.Room {
-		return l, fmt.Errorf("%w: it is for another room", links.ErrWrong)
+		return l, errRoom
 	}
-	return l, nil
+	return l, s.pageOK(r, l)
+}
+
+// challenge refuses a request whose bearer token lets nobody in, in the words of HTTP (RFC 6750, section 3).
+func (s *Server) challenge(w http.ResponseWriter, r *http.Request, err error, l links.Link) {
+	is := func(e error) bool { return errors.Is(err, e) }
+	status := judge(err).status
+	switch {
+	case is(errNoBearer):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case is(errRoom):
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope"`)
+	case is(links.ErrWrong), is(links.ErrExpired), is(links.ErrRevoked):
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		status = http.StatusUnauthorized
+	}
+	s.refuseAs(w, r, status, err, l)
+}
+
+// addServers tells a client of our own TURN server, where there is one: of no other, ever (RFC 9725, section 4.6).
+func (s *Server) addServers(h http.Header, l links.Link) {
+	for _, server := range s.relay.credentials(l.Until) {
+		for _, url := range server.URLs {
+			h.Add("Link", fmt.Sprintf(`<%s>; rel="ice-server"; username=%q; credential=%q; credential-type="password"`, url, server.Username, server.Credential))
+		}
+	}
 }
 
 // body reads the content of a request.
 func body(w http.ResponseWriter, r *http.Request, kind string, most int64) (string, error) {
 	if mime, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(mime), kind) {
-		return "", fmt.Errorf("%w: the content is not %s", errMalformed, kind)
+		return "", fmt.Errorf("%w: the content is not %s", errMedia, kind)
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
@@ -155,7 +209,7 @@ func body(w http.ResponseWriter, r *http.Request, kind string, most int64) (stri
 
 // begin makes the leg of a call by WHIP or WHEP and starts it.
 func (s *Server) begin(r *http.Request, l links.Link, kind, text string, sections []section) (*resource, error) {
-	n := &resource{server: s, id: rand.Text(), answers: make(chan string, 1), failed: make(chan string, 1), offer: text, tag: rand.Text()}
+	n := &resource{server: s, id: rand.Text(), answers: make(chan string, 1), failed: make(chan string, 1), offer: text, tag: newTag()}
 	leg, err := s.enter(l, s.caller(l, s.address(r), s.secure(r), "whip"), offer{SDP: text})
 	if err != nil {
 		return nil, err
@@ -200,20 +254,15 @@ func (r *resource) await(ctx context.Context) (string, error) {
 	}
 }
 
-func (r *resource) etag() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return `"` + r.tag + `"`
-}
-
-// resource finds the call that a request is about.
+// resource finds the call that a request is about. Its address is the proof: nobody guesses it.
 func (s *Server) resource(r *http.Request) (*resource, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := s.resources[r.PathValue("id")]; n != nil {
-		return n, nil
+	n := s.resources[r.PathValue("id")]
+	s.mu.Unlock()
+	if n == nil {
+		return nil, errSession
 	}
-	return nil, errSession
+	return n, s.pageOK(r, n.leg.link)
 }
 
 // serveDelete is DELETE: the end of a call.
@@ -229,60 +278,4 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	}
 	w.WriteHeader(http.StatusOK)
-}
-
-// serveFragment is PATCH: candidates, which ICE-lite has no use for, or an ICE restart.
-func (s *Server) serveFragment(w http.ResponseWriter, r *http.Request) {
-	n, err := s.resource(r)
-	if err != nil {
-		s.refuse(w, r, err, noLink)
-		return
-	}
-	text, err := body(w, r, typeFragment, maxBody)
-	if err != nil {
-		s.refuse(w, r, err, n.leg.link)
-		return
-	}
-	match := r.Header.Get("If-Match")
-	switch {
-	case match == "":
-		s.precondition(w, http.StatusPreconditionRequired)
-	case match == n.etag():
-		w.WriteHeader(http.StatusNoContent)
-	case match != "*":
-		s.precondition(w, http.StatusPreconditionFailed)
-	default:
-		s.restart(w, r, n, text)
-	}
-}
-
-// precondition refuses a PATCH without the right If-Match (RFC 9725, section 4.3).
-func (s *Server) precondition(w http.ResponseWriter, status int) {
-	s.metrics.refused.WithLabelValues("precondition").Inc()
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `{"status":%d,"title":%q,"code":"malformed"}`, status, http.StatusText(status))
-}
-
-// restart does an ICE restart.
-func (s *Server) restart(w http.ResponseWriter, r *http.Request, n *resource, fragment string) {
-	n.mu.Lock()
-	text, err := restarted(n.offer, fragment)
-	n.mu.Unlock()
-	if err != nil {
-		s.refuse(w, r, err, n.leg.link)
-		return
-	}
-	n.leg.later(func() { n.leg.handle(n, "offer", &offer{SDP: text}) })
-	answer, err := n.await(r.Context())
-	if err != nil {
-		s.refuse(w, r, err, n.leg.link)
-		return
-	}
-	n.mu.Lock()
-	n.offer, n.tag = text, rand.Text()
-	n.mu.Unlock()
-	w.Header().Set("Content-Type", typeFragment)
-	w.Header().Set("ETag", n.etag())
-	_, _ = io.WriteString(w, transportOf(answer)) // the client is gone if it fails
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/rtp"
 	pion "github.com/pion/webrtc/v4"
@@ -82,15 +83,22 @@ func TestWHIP(t *testing.T) {
 
 	t.Run("trickle", func(t *testing.T) {
 		const kind = "application/trickle-ice-sdpfrag"
-		fragment := "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=end-of-candidates\r\n"
+		fragment := transportOf(offer) + "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=end-of-candidates\r\n"
 		for _, c := range []struct {
 			path, kind, match, body string
 			want                    int
 		}{
 			{location, kind, tag, fragment, 204},
+			{location, kind, `"old", ` + tag, fragment, 204},
+			{location, kind, "*", fragment, 204}, // the credentials are those of before: nothing begins anew
+			{location, kind, tag, "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n", 204},
 			{location, kind, "", fragment, 428},
 			{location, kind, `"old"`, fragment, 412},
-			{location, "text/plain", tag, fragment, 400},
+			{location, kind, "W/" + tag, fragment, 412},
+			{location, "text/plain", tag, fragment, 415},
+			{location, kind, tag, "hello", 400},
+			{location, kind, tag, "a=ice-ufrag:abcd\r\n", 400},
+			{location, kind, tag, strings.Repeat("a=x\n", maxFragment+1), 413},
 			{location, kind, tag, strings.Repeat("a", maxBody+1), 413},
 			{location, kind, "*", "a=mid:0\r\n", 400},
 			{location + "x", kind, tag, fragment, 404},
@@ -99,8 +107,12 @@ func TestWHIP(t *testing.T) {
 			if c.match != "" {
 				headers = append(headers, "If-Match", c.match)
 			}
-			if a, text := h.ask("PATCH", c.path, token, c.body, headers...); a.StatusCode != c.want {
+			a, text := h.ask("PATCH", c.path, token, c.body, headers...)
+			if a.StatusCode != c.want || a.Header.Get("ETag") != "" {
 				t.Errorf("%q %q: %d %s, want %d", c.kind, c.match, a.StatusCode, text, c.want)
+			}
+			if c.want >= 400 && a.Header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%d without a problem: %s", c.want, text)
 			}
 		}
 	})
@@ -113,10 +125,11 @@ func TestWHIP(t *testing.T) {
 		if !strings.Contains(fragment, "a=candidate:") || !strings.Contains(fragment, "a=ice-lite") {
 			t.Errorf("fragment %s", fragment)
 		}
-		renewed, err := restarted(text, fragment)
+		f, err := readFragment(fragment)
 		if err != nil {
 			t.Fatal(err)
 		}
+		renewed := f.restarted(text)
 		if err := p.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeAnswer, SDP: strings.Replace(renewed, "a=mid:0\r\n", "a=mid:0\r\n"+candidatesOf(fragment), 1)}); err != nil {
 			t.Fatal(err)
 		}
@@ -126,6 +139,9 @@ func TestWHIP(t *testing.T) {
 			_ = p.microphone.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Timestamp: 960 * uint32(n)}, Payload: random(50)})
 			return audio.Stats().PacketsReceived > before+5
 		})
+		if a, _ := h.ask("PATCH", location, token, transportOf(offer), "Content-Type", "application/trickle-ice-sdpfrag", "If-Match", tag); a.StatusCode != http.StatusPreconditionFailed {
+			t.Errorf("candidates of the ICE session of before: %d", a.StatusCode)
+		}
 	})
 	if a, _ := h.ask("DELETE", location, token, ""); a.StatusCode != http.StatusOK {
 		t.Errorf("DELETE: %d", a.StatusCode)
@@ -223,6 +239,11 @@ func TestWHIPRefusals(t *testing.T) {
 	refused := policy.Decision{Rule: "no", Refusal: policy.Refusal{Reason: policy.Forbidden, Text: "No studio today"}}
 	h := open(t, nil, r.take)
 	_, token := h.link(links.Wish{})
+	revoked, taken := h.link(links.Wish{})
+	if err := h.links.Revoke(t.Context(), revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, early := h.link(links.Wish{From: time.Now().Add(time.Hour), Until: time.Now().Add(2 * time.Hour)})
 	pc := browserOf(t)
 	if _, err := pc.AddTransceiverFromKind(pion.RTPCodecTypeAudio); err != nil {
 		t.Fatal(err)
@@ -234,11 +255,15 @@ func TestWHIPRefusals(t *testing.T) {
 		status                  int
 		code                    string
 	}{
-		"no token":     {"/whip", "", sdp, offer, 404, "link_wrong"},
-		"wrong token":  {"/whip", "a.b.c", sdp, offer, 404, "link_wrong"},
-		"another room": {"/whip/other", token, sdp, offer, 404, "link_wrong"},
+		"no token":     {"/whip", "", sdp, offer, 401, "link_wrong"},
+		"wrong token":  {"/whip", "a.b.c", sdp, offer, 401, "link_wrong"},
+		"revoked":      {"/whip", taken, sdp, offer, 401, "link_revoked"},
+		"too early":    {"/whep", early, sdp, offer, 403, "link_early"},
+		"another room": {"/whip/other", token, sdp, offer, 403, "link_wrong"},
 		"no SDP":       {"/whip", token, sdp, "hello", 400, "malformed"},
-		"another kind": {"/whip", token, "text/plain", offer, 400, "malformed"},
+		"another kind": {"/whip", token, "text/plain", offer, 415, "malformed"},
+		"two voices":   {"/whip", token, sdp, written("BUNDLE 0 1", "audio mid:0", "audio mid:1"), 400, "malformed"},
+		"two pictures": {"/whip", token, sdp, written("BUNDLE 0 1", "video mid:0", "video mid:1 sendonly"), 400, "malformed"},
 		"large":        {"/whip", token, sdp, strings.Repeat("a", maxSDP+1), 413, "malformed"},
 		"bomb":         {"/whep", token, sdp, offer + strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", maxTracks), 400, "malformed"},
 	} {
@@ -246,6 +271,9 @@ func TestWHIPRefusals(t *testing.T) {
 		var p problem
 		if err := json.Unmarshal([]byte(text), &p); err != nil || a.StatusCode != c.status || p.Code != c.code || a.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %v", name, a.StatusCode, text, err)
+		}
+		if challenged := strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer"); challenged != (c.status == 401 || name == "another room") {
+			t.Errorf("%s: challenged: %v", name, challenged)
 		}
 	}
 	if n := h.Legs(); n != 0 {
@@ -256,11 +284,19 @@ func TestWHIPRefusals(t *testing.T) {
 	if a.StatusCode != http.StatusForbidden || !strings.Contains(text, "No studio today") {
 		t.Errorf("%d %s", a.StatusCode, text)
 	}
-	if a, _ := h.ask("OPTIONS", "/whip", "", ""); a.StatusCode != http.StatusNoContent || a.Header.Get("Accept-Post") != sdp {
+	if a, _ := h.ask("OPTIONS", "/whip", "", ""); a.StatusCode != http.StatusOK || a.Header.Get("Accept-Post") != sdp {
 		t.Errorf("OPTIONS: %d %v", a.StatusCode, a.Header)
 	}
-	if a, _ := h.ask("GET", "/whip", token, ""); a.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %d", a.StatusCode)
+	if a, _ := h.ask("OPTIONS", "/whep/r/x", "", ""); a.StatusCode != http.StatusOK || a.Header.Get("Accept-Patch") != typeFragment {
+		t.Errorf("OPTIONS of a session: %d %v", a.StatusCode, a.Header)
+	}
+	for path, allowed := range map[string]string{"/whip": "POST, OPTIONS", "/whep/room": "POST, OPTIONS", "/whip/r/x": "PATCH, DELETE, OPTIONS"} {
+		for _, method := range []string{"GET", "HEAD", "PUT", "PROPFIND"} {
+			a, text := h.ask(method, path, token, "")
+			if a.StatusCode != http.StatusMethodNotAllowed || a.Header.Get("Allow") != allowed || method != "HEAD" && !strings.Contains(text, `"method"`) {
+				t.Errorf("%s %s: %d %q %s", method, path, a.StatusCode, a.Header.Get("Allow"), text)
+			}
+		}
 	}
 	if a, _ := h.ask("POST", "/whip", token, offer, "Content-Type", sdp, "Origin", "https://evil.example"); a.StatusCode != http.StatusForbidden {
 		t.Errorf("another origin: %d", a.StatusCode)
@@ -281,9 +317,13 @@ func FuzzRestarted(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, fragment string) {
-		text, err := restarted(offer, fragment)
-		if err != nil {
+		read, err := readFragment(fragment)
+		if err != nil || read.ufrag == "" {
 			return
+		}
+		text := read.restarted(offer)
+		if !read.same(text) {
+			t.Errorf("%q is not in %q", fragment, text)
 		}
 		if strings.Contains(text, ":old") || strings.Contains(text, "candidate") || len(text) > len(offer)+700 {
 			t.Errorf("%q gives %q", fragment, text)
