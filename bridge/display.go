@@ -22,4 +22,5 @@ type Standing struct {
 	Away      bool      // the SFU is not reached for now
 	Draining  bool      // the node will end the call soon
 	Recorded  bool      // the room is being recorded
+	Banner    string    // text of the rule that is shown for as long as the call lasts; empty: none
 }

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"passerelle/bridge/policy"
+	"passerelle/configs"
 )
 
 // shown is a leg that has a page instead of an ear for prompts.
@@ -66,6 +69,32 @@ func TestDisplay(t *testing.T) {
 		for i := 1; i < len(page.told); i++ {
 			if page.told[i] == page.told[i-1] {
 				t.Errorf("told twice: %+v", page.told[i])
+			}
+		}
+		page.hangUp()
+		b.ends(ErrHungUp)
+	})
+}
+
+// TestBannerFollowsTheRules: a leg with a page is told the banner of its rule, and what becomes of it when the rules change.
+func TestBannerFollowsTheRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var page *shown
+		saying := func(text string) func(policy.Facts) policy.Decision {
+			return granting(func(g *policy.Grant) { g.Banner = text })
+		}
+		b := startLeg(t, &fakeSFU{}, fakeDirectory{}, func(o *Options, l *fakeLeg) Leg {
+			o.Rules = configs.Rules{Running: "narrow"}
+			l.caller.Link, l.caller.Room = "x", "room"
+			page = &shown{fakeLeg: l}
+			return page
+		})
+		for _, text := range []string{"", "Foreign line", "Another line", ""} {
+			b.rules.change(saying(text))
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if s := page.last(); s.State != "talking" || s.Banner != text {
+				t.Errorf("%q: %+v", text, s)
 			}
 		}
 		page.hangUp()

@@ -178,7 +178,9 @@ func (c *call) rethink(ctx context.Context) error {
 		c.decision.Grant = before.Grant
 		return nil
 	}
+	banner := c.decision.Grant.Banner // of a banner nothing is taken away: it says what holds now
 	c.decision.Grant = policy.Intersect(before.Grant, c.decision.Grant)
+	c.decision.Grant.Banner = banner
 	if c.decision.Grant.Empty() {
 		return fmt.Errorf("%w: nothing of it may cross", ErrRules)
 	}

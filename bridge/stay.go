@@ -262,7 +262,7 @@ func (s *stay) showStay() {
 	}
 	s.stand(func(st *Standing) {
 		st.Muted, st.ByHost, st.MayUnmute, st.Hand = s.muted != unmuted, s.byHost, s.muted != forbidden, s.hand
-		st.Alone, st.Away = s.alone != nil, s.lost != nil
+		st.Alone, st.Away, st.Banner = s.alone != nil, s.lost != nil, s.decision.Grant.Banner
 	})
 }
 

@@ -141,7 +141,7 @@ func TestCall(t *testing.T) {
 	})
 
 	t.Run("what the page is told", func(t *testing.T) {
-		s := bridge.Standing{State: "talking", Muted: true, ByHost: true, MayUnmute: true, Hand: true, Alone: true, Recorded: true}
+		s := bridge.Standing{State: "talking", Muted: true, ByHost: true, MayUnmute: true, Hand: true, Alone: true, Recorded: true, Banner: "Foreign line <b>"}
 		p.say("hand", hand{Up: true})
 		wait(t, "hand", r.events)
 		leg.Tell(s)
@@ -149,6 +149,8 @@ func TestCall(t *testing.T) {
 		p.hear("microphone", &m, func() bool { return m == microphoneState{On: false, By: "host", Free: true} })
 		var up handState
 		p.hear("hand", &up, func() bool { return up == handState{Up: true, By: "self"} })
+		var text banner
+		p.hear("banner", &text, func() bool { return text.Text == "Foreign line <b>" })
 		var n notice
 		p.hear("notice", &n, func() bool { return n.Name == "alone" })
 		p.hear("notice", &n, func() bool { return n.Name == "recording" })
@@ -176,6 +178,7 @@ func TestCall(t *testing.T) {
 		p.hear("sending", &what, func() bool { return what.Camera.Wanted[0] && !what.Screen.Allowed })
 		leg.Tell(bridge.Standing{State: "talking", MayUnmute: true})
 		p.state(StateTalking)
+		p.hear("banner", &text, func() bool { return text.Text == "" })
 		p.say("ping", ping{ID: 9})
 		var back pong
 		p.hear("pong", &back, func() bool { return back.ID == 9 })

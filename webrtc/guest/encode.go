@@ -17,6 +17,7 @@ func (*speakers) kind() string        { return "speakers" }
 func (*sending) kind() string         { return "sending" }
 func (*microphoneState) kind() string { return "microphone" }
 func (*handState) kind() string       { return "hand" }
+func (*banner) kind() string          { return "banner" }
 func (*notice) kind() string          { return "notice" }
 func (*failure) kind() string         { return "error" }
 func (*pong) kind() string            { return "pong" }

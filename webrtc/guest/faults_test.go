@@ -58,7 +58,7 @@ func TestComeBack(t *testing.T) {
 	p, leg, session, _ := h.guest(r, links.Wish{})
 	audio := wait(t, "audio", r.audio)
 	mixReaches(t, audio, p)
-	leg.Tell(bridge.Standing{State: "talking", Muted: true, MayUnmute: true})
+	leg.Tell(bridge.Standing{State: "talking", Muted: true, MayUnmute: true, Banner: "Foreign line"})
 
 	t.Run("the network changed", func(t *testing.T) {
 		_ = p.ws.NetConn().Close()
@@ -68,6 +68,8 @@ func TestComeBack(t *testing.T) {
 		}
 		var m microphoneState
 		again.hear("microphone", &m, func() bool { return !m.On && m.Free })
+		var text banner
+		again.hear("banner", &text, func() bool { return text.Text == "Foreign line" })
 		again.pc, again.tracks, again.heard, again.up = p.pc, p.tracks, p.heard, p.up
 		before := credentials(p.pc.CurrentRemoteDescription().SDP)
 		again.say("offer", offer{SDP: again.offer(true), Tracks: p.tracks})

@@ -179,6 +179,10 @@ type (
 		Up bool   `json:"up"`
 		By string `json:"by"` // "self", "host"
 	}
+	// banner is text of the rule, from an administrator, that the page shows from now on, all the meeting long: "banner".
+	banner struct {
+		Text string `json:"text"` // plain text on one line, up to 200 characters; empty: none any more
+	}
 	// notice tells something in passing: "notice".
 	notice struct {
 		Name string `json:"name"` // "draining", "alone", "company", "recording", "recording_over"

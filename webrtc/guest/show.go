@@ -19,6 +19,7 @@ type told struct {
 	speakers   []uint32
 	tiles      []tile
 	sending    *sending
+	banner     string
 	standing   bridge.Standing
 }
 
@@ -53,6 +54,10 @@ func (l *Leg) stand(s bridge.Standing) {
 		}
 		l.told.hand, l.told.handAsked = &h, false
 		l.tell(&h)
+	}
+	if s.Banner != l.told.banner {
+		l.told.banner = s.Banner
+		l.tell(&banner{s.Banner})
 	}
 	for _, n := range [...]struct {
 		now, before bool

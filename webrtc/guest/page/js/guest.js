@@ -21,6 +21,7 @@ export class Guest extends EventTarget {
   host = { muted: false, free: true } // what a host did to the microphone
   handUp = false
   recorded = false
+  banner = '' // text of the rule, for all of the meeting
   line = 'new' // of media: new, up, weak, lost
   away = false // the socket is lost
   microphone = true
@@ -41,7 +42,7 @@ export class Guest extends EventTarget {
     const on = (target, type, f) => target.addEventListener(type, e => f.call(this, e.detail))
     for (const [type, f] of Object.entries({
       welcome: this.#welcome, down: this.#down, state: this.#state, people: this.#people, speakers: this.#speakers, tiles: this.#tiles,
-      sending: this.#sending, microphone: this.#microphone, hand: this.#hand, notice: this.#notice, over: reason => this.#over({ reason, retry: true }),
+      sending: this.#sending, microphone: this.#microphone, hand: this.#hand, banner: this.#banner, notice: this.#notice, over: reason => this.#over({ reason, retry: true }),
     })) on(signalling, type, f)
     on(this.media, 'sound', track => this.loudspeaker.play(track).then(() => this.changed()))
     on(this.media, 'fresh', () => { this.#say(); this.dispatchEvent(new Event('afresh')) })
@@ -258,6 +259,11 @@ export class Guest extends EventTarget {
   #hand({ up, by }) {
     if (this.handUp && !up && by === 'host') this.#tell('told.hand_lowered')
     this.handUp = up
+    this.changed()
+  }
+
+  #banner({ text }) {
+    this.banner = text
     this.changed()
   }
 

@@ -41,6 +41,7 @@ export function meeting(guest) {
   const bottom = h('nav', { class: 'bar bottom', 'aria-label': t('bar.label') },
     sends(terms.audio) && microphone.element, sends(terms.video) && camera.element, shares && screen.element, hand.element, leave)
 
+  const marking = h('p', { class: 'marking', role: 'status' }) // what the rule says, for all of the meeting
   const banner = h('div', { class: 'banner', role: 'status' })
   const hear = h('button', { class: 'button primary', type: 'button', onclick: async () => { await guest.loudspeaker.start(); update() } }, icon('speaker'), h('span', {}, t('meeting.hear')))
   const blocked = h('div', { class: 'banner blocked' }, hear)
@@ -82,6 +83,8 @@ export function meeting(guest) {
     settingsButton.update('gear', t('panel.settings'))
     write(count, guest.count ? String(guest.count) : '')
     recorded.hidden = !guest.recorded
+    write(marking, guest.banner)
+    marking.hidden = !guest.banner
     const trouble = guest.state === 'interrupted' ? 'meeting.interrupted' : guest.away || guest.line === 'lost' ? 'meeting.rejoining' : guest.line === 'weak' ? 'meeting.weak' : ''
     write(banner, trouble && t(trouble))
     banner.hidden = !trouble
@@ -100,7 +103,7 @@ export function meeting(guest) {
   qualityIcon.dataset.level = 0
   set(quality, { 'aria-label': t('quality.label', { state: t('quality.0') }), title: t('quality.0') })
 
-  show(h('div', { class: 'meeting' }, top, banner, blocked, body, bottom))
+  show(h('div', { class: 'meeting' }, top, marking, banner, blocked, body, bottom))
   document.title = `${terms.title || t('check.meeting')} · Passerelle`
   guest.addEventListener('change', update)
   update()
