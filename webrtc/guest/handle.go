@@ -78,8 +78,6 @@ func failed(kind string, err error) *failure {
 		code = "consent"
 	case errors.Is(err, errOffer):
 		code = "offer"
-	case errors.Is(err, errTooMany):
-		code = "too_many"
 	}
 	return &failure{Code: code, Text: err.Error(), To: kind}
 }
@@ -105,6 +103,9 @@ func (l *Leg) attach(p page, welcome func(State) *welcome) {
 	}
 	if l.told.hand != nil {
 		p.send(l.told.hand)
+	}
+	if l.told.banner != "" {
+		p.send(&banner{l.told.banner})
 	}
 	if l.told.people != nil {
 		p.send(l.told.people)
