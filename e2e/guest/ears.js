@@ -15,7 +15,15 @@
   navigator.mediaDevices.getUserMedia = wants => getUserMedia(
     wants.audio ? { ...wants, audio: { ...wants.audio, echoCancellation: false, noiseSuppression: false, autoGainControl: false } } : wants)
 
+  // keep takes in 48 kHz samples that have just been heard.
+  function keep(samples) {
+    const now = Date.now()
+    if (window.firstSound === undefined && samples.some(s => Math.abs(s) > 0.003)) window.firstSound = now
+    frames?.push({ at: now - samples.length / 48, samples })
+  }
+
   async function listen(track) {
+    if (!window.MediaStreamTrackProcessor) return listenAsFirefox(track)
     const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 500 }).readable.getReader()
     for (;;) {
       const { value: sound, done } = await reader.read()
@@ -23,11 +31,25 @@
       const samples = new Float32Array(sound.numberOfFrames)
       sound.copyTo(samples, { planeIndex: 0, format: 'f32-planar' })
       sound.close()
-      const now = Date.now()
-      if (window.firstSound === undefined && samples.some(s => Math.abs(s) > 0.003)) window.firstSound = now
-      frames?.push({ at: now - 10, samples })
+      keep(samples)
     }
   }
+
+  function listenAsFirefox(track) {
+    const context = new AudioContext(), node = context.createScriptProcessor(1024, 1, 1)
+    if (context.sampleRate !== 48000) throw new Error(`sound at ${context.sampleRate} Hz`)
+    node.onaudioprocess = e => keep(e.inputBuffer.getChannelData(0).slice())
+    context.createMediaStreamSource(new MediaStream([track])).connect(node).connect(context.destination) // what leads nowhere does not run; nothing comes out of it
+    window.ears = context // or it is collected
+  }
+
+  // The loudspeaker on which the page is heard, once the browser has changed to it.
+  const setSink = HTMLMediaElement.prototype.setSinkId
+  HTMLMediaElement.prototype.setSinkId = async function (id) {
+    await setSink.call(this, id)
+    window.sink = this.sinkId
+  }
+
   // When the page can be used, in ms after the link was followed, and when the guest asked to come in.
   new MutationObserver((_, o) => {
     if (!document.querySelector('.form-card')) return

@@ -4,18 +4,14 @@
 package guest_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
+	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
 	"passerelle/internal/testpeer/speech"
 	"passerelle/transcode"
@@ -58,82 +54,54 @@ func (g *gate) link(wish map[string]any) (address, id string) {
 }
 
 // guest opens a browser whose microphone hears words (48 kHz) again and again and whose camera sees w.
-func (g *gate) guest(name string, words []int16, w wall) *chromium {
+func (g *gate) guest(name string, words []int16, w wall) *browser.Page {
 	g.Helper()
-	microphone := filepath.Join(g.TempDir(), "microphone.wav")
-	play(g.T, microphone, append(words, make([]int16, transcode.Rate)...))
-	return startChromium(g.T, options{Name: name, Microphone: microphone, Camera: w.film(g.T), Scripts: []string{"ears.js"}})
+	return browser.Open(g.T, browser.Options{Name: name, Words: words, Camera: w.film(g.T), Scripts: []string{"ears.js"}})
 }
 
-// enter brings a guest from the link into the meeting, and logs how long it took by the page's own clock.
-func enter(b *chromium, address string) {
-	b.t.Helper()
-	b.open(address)
-	b.wait(".check .preview video:not([hidden])")
+// join brings a guest from the link into the meeting.
+func join(b *browser.Page, address string) {
+	b.T.Helper()
+	b.Open(address)
+	b.Wait(".check .preview video:not([hidden])")
 	agree(b)
-	b.click("button[type=submit]")
-	b.wait(".meeting")
-	stack.Eventually(b.t, patience, "the guest hears something", func() bool { return b.is("window.firstSound") })
+	b.Click("button[type=submit]")
+	b.Wait(".meeting")
+}
+
+// enter is join, and logs how long it took by the page's own clock until something was heard.
+func enter(b *browser.Page, address string) {
+	b.T.Helper()
+	join(b, address)
+	stack.Eventually(b.T, patience, "the guest hears something", func() bool { return b.Is("window.firstSound") })
 	var took []float64
-	b.do(&took, "eval", "js", "[usable, firstSound - asked]")
-	b.t.Logf("from the link to a page that can be used: %.0f ms; from Join to the first sound: %.0f ms", took[0], took[1])
+	b.Get(&took, "[usable, firstSound - asked]")
+	b.T.Logf("from the link to a page that can be used: %.0f ms; from Join to the first sound: %.0f ms", took[0], took[1])
 }
 
 // agree ticks the box, where there is one.
-func agree(b *chromium) {
-	b.t.Helper()
-	if b.is("document.querySelector('.consent input')") {
-		b.click(".consent .agree")
+func agree(b *browser.Page) {
+	b.T.Helper()
+	if b.Is("document.querySelector('.consent input')") {
+		b.Click(".consent .agree")
 	}
 }
 
-// camille opens a browser with LiveKit's own web client, as Visio's users have it, with microphone, camera and pictures of the others.
-func (g *gate) camille(words []int16, w wall) *chromium {
+// camille brings LiveKit's own web client, as Visio's users have it, into the room, with microphone, camera and pictures of the others.
+func (g *gate) camille(words []int16, w wall) *browser.Page {
 	g.Helper()
-	files := http.NewServeMux()
-	for address, path := range map[string]string{"/": "page.html", "/livekit-client.js": "node_modules/livekit-client/dist/livekit-client.umd.js"} {
-		files.HandleFunc(address, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "../browser/"+path) })
-	}
-	server := httptest.NewServer(files)
-	g.Cleanup(server.Close)
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"iss": stack.Key, "sub": "camille", "name": "Camille Martin", "exp": time.Now().Add(time.Hour).Unix(),
-		"attributes": map[string]string{"room_role": "owner"},
-		"video":      map[string]any{"room": room, "roomJoin": true, "canSubscribe": true, "canPublish": true, "canPublishData": true},
-	}).SignedString([]byte(stack.Secret))
-	if err != nil {
-		g.Fatal(err)
-	}
-	microphone := filepath.Join(g.TempDir(), "camille.wav")
-	play(g.T, microphone, append(words, make([]int16, transcode.Rate)...))
-	b := startChromium(g.T, options{Name: "camille", Microphone: microphone, Camera: w.film(g.T)})
-	b.open(server.URL)
-	stack.Eventually(g.T, patience, "the page is loaded", func() bool { return b.is("typeof enter === 'function'") })
-	arguments, err := json.Marshal([]string{g.SFU.URL(), token})
-	if err != nil {
-		g.Fatal(err)
-	}
-	b.eval(fmt.Sprintf(`(async ([url, token]) => {
-		await enter(url, token)
-		room.on('trackSubscribed', (track, publication, who) => {
-			if (track.kind !== 'video') return
-			const video = track.attach()
-			video.dataset.who = who.name
-			video.dataset.source = publication.source
-			video.style.cssText = 'display: block; width: 320px; height: 180px; object-fit: contain'
-			document.body.prepend(video)
-		})
-		await room.localParticipant.setCameraEnabled(true)
-	})(%s)`, arguments))
+	b := browser.OpenParticipant(g.T, browser.Options{Name: "camille", Words: words, Camera: w.film(g.T)})
+	b.Enter(g.Stack, room, "camille", "Camille Martin")
+	b.Eval("room.localParticipant.setCameraEnabled(true).then(() => null)")
 	return b
 }
 
 // hears waits until a page has heard words since the call of record.
-func hears(b *chromium, what string, words []int16, recorded string) {
-	b.t.Helper()
+func hears(b *browser.Page, what string, words []int16, recorded string) {
+	b.T.Helper()
 	clip := words[transcode.Rate/2 : 4*transcode.Rate]
-	stack.Hears(b.t, what, clip, func() ([]int16, time.Time) {
-		pcm, start := b.recorded(recorded)
+	stack.Hears(b.T, what, clip, func() ([]int16, time.Time) {
+		pcm, start := b.Recorded(recorded)
 		if most := 12 * transcode.Rate; len(pcm) > most { // the sound comes round again and again
 			start = start.Add(time.Duration(len(pcm)-most) * time.Second / transcode.Rate)
 			pcm = pcm[len(pcm)-most:]
@@ -170,86 +138,85 @@ func TestMeeting(t *testing.T) {
 	red.moves(camille, "Camille sees Anna's camera move", `video[data-who="Anna Lindqvist"]`)
 	blue.moves(camille, "Camille sees Bob's camera move", `video[data-who="Bob"]`)
 
-	anna.shoot(filepath.Join(t.ArtifactDir(), "meeting.png"))
+	anna.Shoot(filepath.Join(t.ArtifactDir(), "meeting.png"))
 	// One speaks at a time: two voices in one mix hide each other.
-	bob.press("m")
-	camille.eval("room.localParticipant.setMicrophoneEnabled(false)")
-	bob.eval("record()")
-	camille.eval("record()")
+	bob.Press("m")
+	camille.Eval("room.localParticipant.setMicrophoneEnabled(false)")
+	bob.Eval("record()")
+	camille.Eval("record()")
 	hears(bob, "Bob hears Anna", english, "recorded()")
 	hears(camille, "Camille hears Anna", english, heard)
-	stack.Eventually(t, patience, "Bob's page rings Anna", func() bool { return bob.is(`document.querySelector('.tile.speaking[aria-label^="Anna"]')`) })
-	anna.press("m")
-	camille.eval("room.localParticipant.setMicrophoneEnabled(true)")
-	anna.eval("record()")
+	stack.Eventually(t, patience, "Bob's page rings Anna", func() bool { return bob.Is(`document.querySelector('.tile.speaking[aria-label^="Anna"]')`) })
+	anna.Press("m")
+	camille.Eval("room.localParticipant.setMicrophoneEnabled(true)")
+	anna.Eval("record()")
 	hears(anna, "Anna hears Camille", french, "recorded()")
-	camille.eval("room.localParticipant.setMicrophoneEnabled(false)")
-	bob.press("m")
-	anna.eval("record()")
+	camille.Eval("room.localParticipant.setMicrophoneEnabled(false)")
+	bob.Press("m")
+	anna.Eval("record()")
 	hears(anna, "Anna hears Bob", words, "recorded()")
-	anna.press("m")
+	anna.Press("m")
 
 	talk(t, anna, bob, camille)
 	share(t, anna, bob, camille)
 	onlyOurs(t, g, anna, bob)
 
-	bob.click(".tool.leave")
-	bob.wait(".notice")
-	if h := bob.heading(); h != "You have left the meeting" {
+	bob.Click(".tool.leave")
+	bob.Wait(".notice")
+	if h := bob.Heading(); h != "You have left the meeting" {
 		t.Errorf("after leaving the page says %q", h)
 	}
-	stack.Eventually(t, patience, "Anna's page has no tile of Bob any more", func() bool { return !anna.is(`document.querySelector('.tile[aria-label^="Bob"]')`) })
+	stack.Eventually(t, patience, "Anna's page has no tile of Bob any more", func() bool { return !anna.Is(`document.querySelector('.tile[aria-label^="Bob"]')`) })
 }
 
 // talk has Anna close and open her microphone by the keyboard, raise her hand, and hold the space bar to talk.
-func talk(t *testing.T, anna, bob, camille *chromium) {
+func talk(t *testing.T, anna, bob, camille *browser.Page) {
 	t.Helper()
 	muted := func(yes bool) func() bool {
 		return func() bool {
-			return camille.is(fmt.Sprintf("people().find(p => p.name === 'Anna Lindqvist').tracks.find(t => t.kind === 'audio').muted === %v", yes))
+			return camille.Is(fmt.Sprintf("people().find(p => p.name === 'Anna Lindqvist').tracks.find(t => t.kind === 'audio').muted === %v", yes))
 		}
 	}
-	anna.press("m")
+	anna.Press("m")
 	stack.Eventually(t, patience, "Camille sees that Anna's microphone is closed", muted(true))
 	stack.Eventually(t, patience, "so does Bob", func() bool {
-		return bob.is(`document.querySelector('.tile[aria-label^="Anna"][aria-label*="microphone off"]')`)
+		return bob.Is(`document.querySelector('.tile[aria-label^="Anna"][aria-label*="microphone off"]')`)
 	})
-	anna.do(nil, "down", "key", " ")
+	anna.Down(" ")
 	stack.Eventually(t, patience, "it is open for as long as Anna holds the space bar", muted(false))
-	anna.do(nil, "up", "key", " ")
+	anna.Up(" ")
 	stack.Eventually(t, patience, "and closed again", muted(true))
-	anna.press("m")
+	anna.Press("m")
 	stack.Eventually(t, patience, "and open", muted(false))
-	anna.press("h")
+	anna.Press("h")
 	stack.Eventually(t, patience, "Bob sees Anna's hand", func() bool {
-		return bob.is(`document.querySelector('.tile[aria-label^="Anna"][aria-label*="hand raised"]')`)
+		return bob.Is(`document.querySelector('.tile[aria-label^="Anna"][aria-label*="hand raised"]')`)
 	})
-	anna.press("v")
+	anna.Press("v")
 	stack.Eventually(t, patience, "Bob sees Anna's initials", func() bool {
-		return bob.is(`document.querySelector('.tile[aria-label^="Anna"]:not(.live) .face')?.textContent === 'AL'`)
+		return bob.Is(`document.querySelector('.tile[aria-label^="Anna"]:not(.live) .face')?.textContent === 'AL'`)
 	})
-	anna.press("v")
+	anna.Press("v")
 	red.moves(bob, "Bob sees Anna's camera again", tile("Anna"))
 }
 
 // share has Anna share a screen.
-func share(t *testing.T, anna, bob, camille *chromium) {
+func share(t *testing.T, anna, bob, camille *browser.Page) {
 	t.Helper()
-	anna.click(`[aria-label="Share your screen"]`)
-	stack.Eventually(t, patience, "Bob sees a shared screen, large", func() bool { return bob.is(`document.querySelector('.large .tile.screen.live')`) })
+	anna.Click(`[aria-label="Share your screen"]`)
+	stack.Eventually(t, patience, "Bob sees a shared screen, large", func() bool { return bob.Is(`document.querySelector('.large .tile.screen.live')`) })
 	stack.Eventually(t, patience, "so does Camille", func() bool {
-		return camille.is(`document.querySelector('video[data-source="screen_share"]')?.videoWidth > 0`)
+		return camille.Is(`document.querySelector('video[data-source="screen_share"]')?.videoWidth > 0`)
 	})
-	anna.click(`[aria-label="Stop sharing your screen"]`)
-	stack.Eventually(t, patience, "Bob sees it no more", func() bool { return !bob.is(`document.querySelector('.tile.screen')`) })
+	anna.Click(`[aria-label="Stop sharing your screen"]`)
+	stack.Eventually(t, patience, "Bob sees it no more", func() bool { return !bob.Is(`document.querySelector('.tile.screen')`) })
 }
 
 // onlyOurs looks through all that pages asked for: only our own address may be in it, and nothing that the page's own policy had to refuse.
-func onlyOurs(t *testing.T, g *gate, pages ...*chromium) {
+func onlyOurs(t *testing.T, g *gate, pages ...*browser.Page) {
 	t.Helper()
 	for _, b := range pages {
-		var all, faults []string
-		b.do(&all, "requests")
+		all := b.Requests()
 		for _, r := range all {
 			u, err := url.Parse(r)
 			if err != nil || u.Host != g.page && u.Scheme != "blob" && u.Scheme != "data" {
@@ -262,11 +229,10 @@ func onlyOurs(t *testing.T, g *gate, pages ...*chromium) {
 		if len(all) < 20 {
 			t.Errorf("only %d requests were seen", len(all))
 		}
-		b.do(&faults, "faults")
-		for _, f := range faults {
+		for _, f := range b.Faults() {
 			t.Errorf("the page: %s", f)
 		}
-		if b.is("location.href.includes('#')") {
+		if b.Is("location.href.includes('#')") {
 			t.Error("the link is in the address bar")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
 )
 
@@ -100,11 +101,11 @@ func (w wall) read(i image.Image) (at float64, ok bool) {
 }
 
 // moves waits until an element of a page shows the wall's bar in three places.
-func (w wall) moves(b *chromium, what, on string) {
-	b.t.Helper()
+func (w wall) moves(b *browser.Page, what, on string) {
+	b.T.Helper()
 	places := map[int]bool{}
-	stack.Eventually(b.t, 30*time.Second, what, func() bool {
-		if at, ok := w.read(b.picture(on)); ok {
+	stack.Eventually(b.T, 30*time.Second, what, func() bool {
+		if at, ok := w.read(b.Picture(on)); ok {
 			places[int(at*8)] = true
 		}
 		return len(places) >= 3

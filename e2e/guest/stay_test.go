@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
 	"passerelle/internal/testpeer/speech"
 	"passerelle/transcode"
@@ -32,25 +33,25 @@ func TestLobby(t *testing.T) {
 	g := openGate(t, "", "")
 	g.camille(speech.Say(t, "fr", speech.French, transcode.Rate), green)
 	address, _ := g.link(map[string]any{"name": "Anna Lindqvist", "lobby": true})
-	anna := startChromium(t, options{Name: "anna", Scripts: []string{"ears.js"}})
+	anna := browser.Open(t, browser.Options{Name: "anna", Scripts: []string{"ears.js"}})
 	ask := func() {
-		anna.open(address)
-		anna.wait(".form-card")
+		anna.Open(address)
+		anna.Wait(".form-card")
 		agree(anna)
-		anna.click("button[type=submit]")
-		anna.wait(".waiting-card")
-		stack.Eventually(t, patience, "the page says that a host decides", func() bool { return anna.heading() == "Please wait to be let in" })
-		stack.Eventually(t, patience, "and for how long it waits", func() bool { return anna.is("document.querySelector('.waiting-card .fine').textContent") })
+		anna.Click("button[type=submit]")
+		anna.Wait(".waiting-card")
+		stack.Eventually(t, patience, "the page says that a host decides", func() bool { return anna.Heading() == "Please wait to be let in" })
+		stack.Eventually(t, patience, "and for how long it waits", func() bool { return anna.Is("document.querySelector('.waiting-card .fine').textContent") })
 	}
 	ask()
-	if anna.is("window.firstSound") {
+	if anna.Is("window.firstSound") {
 		t.Error("the guest hears the room from the lobby")
 	}
 	g.API(t, "POST", "/calls/"+waitingCall(g)+"/admit", nil, nil)
-	anna.wait(".meeting")
-	stack.Eventually(t, patience, "the guest hears the room", func() bool { return anna.is("window.firstSound") })
-	anna.click(".tool.leave")
-	anna.wait(".notice")
+	anna.Wait(".meeting")
+	stack.Eventually(t, patience, "the guest hears the room", func() bool { return anna.Is("window.firstSound") })
+	anna.Click(".tool.leave")
+	anna.Wait(".notice")
 	stack.Eventually(t, patience, "nobody waits any more", func() bool {
 		var lobby struct{ Calls []any }
 		g.API(t, "GET", "/lobby", nil, &lobby)
@@ -58,7 +59,7 @@ func TestLobby(t *testing.T) {
 	})
 	ask()
 	g.API(t, "POST", "/calls/"+waitingCall(g)+"/refuse", nil, nil)
-	stack.Eventually(t, patience, "the page says that the guest was not let in", func() bool { return anna.heading() == "You were not let in" })
+	stack.Eventually(t, patience, "the page says that the guest was not let in", func() bool { return anna.Heading() == "You were not let in" })
 }
 
 // TestStay has a guest reload the page, lose the network, lose the line of media, and have the link taken back: each shows on the page, and the room
@@ -72,8 +73,8 @@ func TestStay(t *testing.T) {
 	anna := g.guest("anna", english, red)
 	enter(anna, address)
 	there := `people().some(p => p.name === "Anna Lindqvist")`
-	stack.Eventually(t, patience, "Camille sees Anna", func() bool { return camille.is(there) })
-	camille.eval(`window.left = 0; room.on('participantDisconnected', () => window.left++); null`)
+	stack.Eventually(t, patience, "Camille sees Anna", func() bool { return camille.Is(there) })
+	camille.Eval(`window.left = 0; room.on('participantDisconnected', () => window.left++); null`)
 	back := func(what string) {
 		t.Helper()
 		green.moves(anna, "Anna sees Camille "+what, tile("Camille"))
@@ -81,19 +82,19 @@ func TestStay(t *testing.T) {
 	}
 	back("before anything happens")
 
-	anna.do(nil, "reload")
-	anna.wait(".meeting")
-	stack.Eventually(t, patience, "Anna hears the room again", func() bool { return anna.is("window.firstSound") })
+	anna.Reload()
+	anna.Wait(".meeting")
+	stack.Eventually(t, patience, "Anna hears the room again", func() bool { return anna.Is("window.firstSound") })
 	back("after a reload")
 
-	anna.offline(true)
-	anna.eval("connections.at(-1).close()") // as a network that is gone: neither WebSocket nor media
+	anna.Offline(true)
+	anna.Eval("connections.at(-1).close()") // as a network that is gone: neither WebSocket nor media
 	stack.Eventually(t, 40*time.Second, "the page says that the connection is interrupted", func() bool {
-		return anna.is(`!document.querySelector('.banner').hidden && document.querySelector('.banner').textContent.includes('interrupted')`)
+		return anna.Is(`!document.querySelector('.banner').hidden && document.querySelector('.banner').textContent.includes('interrupted')`)
 	})
-	anna.offline(false)
-	stack.Eventually(t, 40*time.Second, "the page is back", func() bool { return anna.is(`document.querySelector('.banner').hidden`) })
-	if camille.is("window.left > 0") {
+	anna.Offline(false)
+	stack.Eventually(t, 40*time.Second, "the page is back", func() bool { return anna.Is(`document.querySelector('.banner').hidden`) })
+	if camille.Is("window.left > 0") {
 		t.Error("the room has lost the guest meanwhile")
 	}
 
@@ -101,30 +102,30 @@ func TestStay(t *testing.T) {
 
 	// The WebSocket alone is gone: the connection stays, and finds new ways.
 	ufrag := "connections.at(-1).localDescription.sdp.match(/ice-ufrag:(.*)/)[1]"
-	anna.eval("window.before = { count: connections.length, ufrag: " + ufrag + " }; null")
-	anna.offline(true)
-	stack.Eventually(t, 40*time.Second, "the page says so", func() bool { return anna.is(`!document.querySelector('.banner').hidden`) })
-	anna.offline(false)
-	stack.Eventually(t, 40*time.Second, "the page is back", func() bool { return anna.is(`document.querySelector('.banner').hidden`) })
+	anna.Eval("window.before = { count: connections.length, ufrag: " + ufrag + " }; null")
+	anna.Offline(true)
+	stack.Eventually(t, 40*time.Second, "the page says so", func() bool { return anna.Is(`!document.querySelector('.banner').hidden`) })
+	anna.Offline(false)
+	stack.Eventually(t, 40*time.Second, "the page is back", func() bool { return anna.Is(`document.querySelector('.banner').hidden`) })
 	stack.Eventually(t, patience, "new ways are found for the same connection", func() bool {
-		return anna.is("connections.length === before.count && before.ufrag !== " + ufrag + " && connections.at(-1).connectionState === 'connected'")
+		return anna.Is("connections.length === before.count && before.ufrag !== " + ufrag + " && connections.at(-1).connectionState === 'connected'")
 	})
 	back("after that")
-	if camille.is("window.left > 0") {
+	if camille.Is("window.left > 0") {
 		t.Error("the room has lost the guest meanwhile")
 	}
 
 	g.API(t, "DELETE", "/links/"+id, nil, nil)
-	stack.Eventually(t, patience, "the page says that the link was taken back", func() bool { return anna.heading() == "This link was taken back" })
-	stack.Eventually(t, patience, "Camille sees Anna leave", func() bool { return !camille.is(there) })
-	anna.open(address)
-	stack.Eventually(t, patience, "nor does it let in any more", func() bool { return anna.heading() == "This link was taken back" })
+	stack.Eventually(t, patience, "the page says that the link was taken back", func() bool { return anna.Heading() == "This link was taken back" })
+	stack.Eventually(t, patience, "Camille sees Anna leave", func() bool { return !camille.Is(there) })
+	anna.Open(address)
+	stack.Eventually(t, patience, "nor does it let in any more", func() bool { return anna.Heading() == "This link was taken back" })
 }
 
 // TestLinks opens links that do not let in: each has a page of its own.
 func TestLinks(t *testing.T) {
 	g := openGate(t, "", "")
-	b := startChromium(t, options{Name: "links"})
+	b := browser.Open(t, browser.Options{Name: "links"})
 	now := time.Now()
 	early, _ := g.link(map[string]any{"from": now.Add(time.Hour), "until": now.Add(2 * time.Hour)})
 	revoked, id := g.link(nil)
@@ -139,42 +140,41 @@ func TestLinks(t *testing.T) {
 		{revoked, "This link was taken back"},
 		{short, "This link is over"},
 	} {
-		b.open("about:blank")
-		b.open(c.address)
-		stack.Eventually(t, patience, fmt.Sprintf("%q", c.heading), func() bool { return b.is(fmt.Sprintf("document.querySelector('h1')?.textContent === %q", c.heading)) })
+		b.Open("about:blank")
+		b.Open(c.address)
+		stack.Eventually(t, patience, fmt.Sprintf("%q", c.heading), func() bool { return b.Is(fmt.Sprintf("document.querySelector('h1')?.textContent === %q", c.heading)) })
 	}
-	b.open("about:blank")
-	b.open(once)
-	b.wait(".form-card")
+	b.Open("about:blank")
+	b.Open(once)
+	b.Wait(".form-card")
 	agree(b)
-	b.click("button[type=submit]")
-	b.wait(".meeting")
-	b.click(".tool.leave")
-	b.wait(".notice .button.primary")
-	b.click(".notice .button.primary")
-	stack.Eventually(t, patience, "the link has been used up", func() bool { return b.heading() == "This link has been used already" })
+	b.Click("button[type=submit]")
+	b.Wait(".meeting")
+	b.Click(".tool.leave")
+	b.Wait(".notice .button.primary")
+	b.Click(".notice .button.primary")
+	stack.Eventually(t, patience, "the link has been used up", func() bool { return b.Heading() == "This link has been used already" })
 }
 
 // TestDenied has a guest without camera, and one without anything, come in all the same.
 func TestDenied(t *testing.T) {
 	g := openGate(t, "", "")
 	camille := g.camille(speech.Say(t, "fr", speech.French, transcode.Rate), green)
-	none := false
 	address, _ := g.link(map[string]any{"name": "Anna Lindqvist"})
-	anna := startChromium(t, options{Name: "anna", Devices: &none, Scripts: []string{"ears.js"}})
-	anna.open(address)
-	anna.wait(".preview-ask .button")
-	anna.click(".preview-ask .button")
-	anna.wait(".problem")
-	if text := anna.text(".without"); text != "You will join without a camera and a microphone." {
+	anna := browser.Open(t, browser.Options{Name: "anna", Bare: true, Scripts: []string{"ears.js"}})
+	anna.Open(address)
+	anna.Wait(".preview-ask .button")
+	anna.Click(".preview-ask .button")
+	anna.Wait(".problem")
+	if text := anna.Text(".without"); text != "You will join without a camera and a microphone." {
 		t.Errorf("the page says %q", text)
 	}
 	agree(anna)
-	anna.click("button[type=submit]")
-	anna.wait(".meeting")
-	stack.Eventually(t, patience, "Anna hears the room", func() bool { return anna.is("window.firstSound") })
+	anna.Click("button[type=submit]")
+	anna.Wait(".meeting")
+	stack.Eventually(t, patience, "Anna hears the room", func() bool { return anna.Is("window.firstSound") })
 	green.moves(anna, "Anna sees Camille", tile("Camille"))
 	stack.Eventually(t, patience, "Camille sees Anna, whose microphone is closed", func() bool {
-		return camille.is(`people().some(p => p.name === "Anna Lindqvist" && p.tracks.every(t => t.muted))`)
+		return camille.Is(`people().some(p => p.name === "Anna Lindqvist" && p.tracks.every(t => t.muted))`)
 	})
 }
