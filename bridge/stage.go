@@ -221,7 +221,7 @@ func (st *stage) byID(id SeatID) *seat {
 // leave does; leave is called in any case.
 func (st *stage) enter(ctx context.Context, screen Screen, session VideoSession, self Participant, g policy.Grant, log *slog.Logger) *place {
 	pl := &place{
-		stage: st, screen: screen, identity: self.Identity, codecs: screen.Codecs(), log: log, session: session, grant: g,
+		stage: st, screen: screen, identity: self.Identity, bridge: self.Attributes[BridgeAttribute] != "", codecs: screen.Codecs(), log: log, session: session, grant: g,
 		may:   map[Source]bool{Camera: self.CanShow, Content: self.CanShare},
 		queue: make(chan item, queueLength), done: make(chan struct{}), changed: make(chan struct{}, 1),
 		asks:  rate.NewLimiter(rate.Every(2*time.Second), 3),

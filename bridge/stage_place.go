@@ -20,6 +20,7 @@ type place struct {
 	stage    *stage
 	screen   Screen
 	identity string // in the room, so that nobody sees themselves
+	bridge   bool   // the leg is another room, and sees no others
 	codecs   []VideoCodec
 	log      *slog.Logger
 	queue    chan item
@@ -52,7 +53,7 @@ type tile struct {
 	// Guarded by stage.mu.
 	want   *feed // what is to be seen
 	pick   pick
-	paused bool // for bandwidth
+	paused bool // for bandwidth, or because nobody looks
 	small  bool // by the small listener
 	height int  // that is asked for, after all bounds
 }

@@ -1,6 +1,11 @@
 package bridge
 
-import "context"
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"maps"
+)
 
 // openStage is a room's stage and how it ends.
 type openStage struct {
@@ -11,15 +16,20 @@ type openStage struct {
 
 // raise makes a stage for the first leg that shows pictures, of a listener's session and of those who are there. It is nil where the SFU carries none.
 func raise(n *Node, name string, session Session, people map[string]Participant) *openStage {
+	return begin(n.Log.With("room", name), session, maps.Values(people), func(ctx context.Context) (Session, error) {
+		s, _, err := n.SFU.Join(ctx, Join{Room: name, Identity: newIdentity("listener"), Name: "Passerelle", Hidden: true, Subscribe: true})
+		return s, err
+	})
+}
+
+// begin runs a stage with those who are there: see newStage. It is nil where the session carries no pictures.
+func begin(log *slog.Logger, session Session, people iter.Seq[Participant], second func(context.Context) (Session, error)) *openStage {
 	video, ok := session.(VideoSession)
 	if !ok {
 		return nil
 	}
-	st := newStage(n.Log.With("room", name), video, func(ctx context.Context) (Session, error) {
-		s, _, err := n.SFU.Join(ctx, Join{Room: name, Identity: newIdentity("listener"), Name: "Passerelle", Hidden: true, Subscribe: true})
-		return s, err
-	})
-	for _, p := range people {
+	st := newStage(log, video, second)
+	for p := range people {
 		st.arrive(p)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -89,8 +99,12 @@ func (c *call) takePlace(o *openStage, session Session, me Join) *place {
 	if !ok || !also || o == nil {
 		return nil
 	}
-	self := Participant{Identity: me.Identity, CanShow: me.Camera, CanShare: me.Content}
-	return o.enter(context.Background(), screen, video, self, c.decision.Grant, c.log)
+	return o.enter(context.Background(), screen, video, joinedAs(me), c.decision.Grant, c.log)
+}
+
+// joinedAs is a participant as it came.
+func joinedAs(me Join) Participant {
+	return Participant{Identity: me.Identity, CanShow: me.Camera, CanShare: me.Content, Attributes: me.Attributes}
 }
 
 // follow takes what the leg's own session is told. The place may be nil. It answers true for what is about pictures alone.

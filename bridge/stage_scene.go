@@ -70,7 +70,7 @@ func (st *stage) tileScene(t *tile, names bool) Shown {
 }
 
 func (pl *place) sendingScene(source Source) Sending {
-	s := Sending{Allowed: pl.allowed(source)}
+	s := Sending{Allowed: pl.allowed(source), Height: pl.grant.Picture.Height, Kbps: pl.grant.Picture.Kbps}
 	s.Live, s.Wanted = pl.sends[source].state()
 	return s
 }
@@ -85,10 +85,10 @@ func sameScene(a, b *Scene) bool {
 		(a.Seats == nil) == (b.Seats == nil)
 }
 
-// visible is what of a participant a scene shows: other changes are none.
+// visible is what of a participant matters to scenes: other changes are none.
 func visible(a, b Participant) bool {
 	return a.SID == b.SID && a.Name == b.Name && a.Phone == b.Phone && a.Attributes[handAttribute] == b.Attributes[handAttribute] &&
-		reflect.DeepEqual(a.Tracks, b.Tracks)
+		a.Attributes[BridgeAttribute] == b.Attributes[BridgeAttribute] && reflect.DeepEqual(a.Tracks, b.Tracks)
 }
 
 func sooner(a, b time.Time) time.Time {

@@ -35,6 +35,7 @@ type pick struct {
 // chooser chooses what the tiles of one view show. It is pure.
 type chooser struct {
 	self           string // identity that is not shown
+	bridge         bool   // other rooms are not shown, so that no picture goes round
 	video, content bool   // what the leg may see
 	fits           func(VideoKind) bool
 	seats          []*seat // who has or had the floor first, then the others in the order of their coming
@@ -61,7 +62,7 @@ func (c *chooser) choose(tiles []Tile) []pick {
 
 // of is what a seat shows of a source; without a source a screen, if there is one, else the camera.
 func (c *chooser) of(s *seat, source Source) pick {
-	if s.p.Identity == c.self {
+	if s.p.Identity == c.self || c.bridge && s.p.Attributes[BridgeAttribute] != "" {
 		return pick{}
 	}
 	for _, want := range [...]Source{Content, Camera} {
@@ -131,7 +132,7 @@ func (c *chooser) fill(picks []pick, tiles []Tile, source Source, list []pick) {
 // newChooser is for one place. st.mu is held.
 func (st *stage) newChooser(pl *place, seats []*seat) *chooser {
 	c := &chooser{
-		self: pl.identity, video: pl.grant.Video.Receives(), content: pl.grant.Content.Receives(), seats: seats,
+		self: pl.identity, bridge: pl.bridge, video: pl.grant.Video.Receives(), content: pl.grant.Content.Receives(), seats: seats,
 		fits: func(k VideoKind) bool {
 			return slices.ContainsFunc(pl.codecs, func(c VideoCodec) bool { return c.Kind == k })
 		},

@@ -47,6 +47,7 @@ func (st *stage) fitBudget(pl *place) {
 	}
 	for i, t := range pl.tiles[:n] {
 		t.height, t.paused = squeezed(t, n-1-i, n, pl.squeeze)
+		t.paused = t.paused || pl.view.Tiles[i].Rest
 	}
 }
 
@@ -55,7 +56,7 @@ func (st *stage) steps(pl *place, n, budget int) int {
 	for k := range 2 * n {
 		sum := 0
 		for i, t := range pl.tiles[:n] {
-			if height, paused := squeezed(t, n-1-i, n, k); !paused {
+			if height, paused := squeezed(t, n-1-i, n, k); !paused && !pl.view.Tiles[i].Rest {
 				sum += st.cost(t.pick, height)
 			}
 		}

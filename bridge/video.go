@@ -141,7 +141,7 @@ type VideoTrack interface {
 	Unpublish()
 }
 
-// Screen is a leg that shows and sends pictures, besides being a Leg. Implemented by guest.Leg.
+// Screen is a leg that shows and sends pictures, besides being a Leg. Implemented by guest.Leg and federation.Leg.
 type Screen interface {
 	// Codecs are what it can show, best first. They do not change while it is attached.
 	Codecs() []VideoCodec
@@ -190,6 +190,7 @@ type Tile struct {
 	Seat   SeatID
 	Source Source // with a Seat: Camera or Content; empty: Content if there is, else Camera. Without: Camera leaves shared screens out, Content all else
 	Height int    // pixels on the page; 0: nothing for now
+	Rest   bool   // it is chosen and told, but not sent for now: nobody looks
 }
 
 // SeatID names one participant to the far end. It is not told to anybody else, and not used for anybody else in the room:
@@ -234,4 +235,6 @@ type Sending struct {
 	Allowed bool            // by grant and room
 	Live    bool            // it is in the room
 	Wanted  [MaxLayers]bool // which layers anybody watches: the others need not be sent
+	Height  int             // lines, at most; 0: no bound
+	Kbps    int             // at most; 0: no bound
 }
