@@ -52,7 +52,7 @@ func (s *fakeSite) Join(ctx context.Context, j bridge.Join) (bridge.Session, []b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.join = j
-	s.session = &fakeSession{events: make(chan bridge.SessionEvent, 16), sinks: map[string]media.Sink{}}
+	s.session = newSession()
 	return s.session, s.present, nil
 }
 
@@ -77,6 +77,14 @@ type fakeSession struct {
 	sinks   map[string]media.Sink
 	packets []rtp.Packet
 	left    bool
+	watched map[string]watched // by track
+	shown   map[bridge.Source]*fakePicture
+}
+
+func newSession() *fakeSession {
+	return &fakeSession{
+		events: make(chan bridge.SessionEvent, 16), sinks: map[string]media.Sink{}, watched: map[string]watched{}, shown: map[bridge.Source]*fakePicture{},
+	}
 }
 
 func (s *fakeSession) Events() <-chan bridge.SessionEvent { return s.events }

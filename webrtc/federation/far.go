@@ -23,6 +23,7 @@ type far struct {
 	output  *mix.Output
 	hearing *bridge.Hearing
 	people  map[string]bridge.Participant // who is heard, by identity
+	viewing *bridge.Viewing               // nil: there are no pictures
 }
 
 // join enters the far room, as one visible participant, and opens both ways. What it has begun when it fails is undone.
@@ -38,10 +39,11 @@ func (l *Leg) join(ctx context.Context) (f *far, err error) {
 		return f, err
 	}
 	var present []bridge.Participant
-	if f.session, present, err = f.client.Join(ctx, bridge.Join{
-		Room: l.room, Identity: "bridge-" + strings.ToLower(rand.Text()[:12]), Name: l.site.As, Publish: true, Subscribe: true,
+	me := bridge.Join{
+		Room: l.room, Identity: "bridge-" + strings.ToLower(rand.Text()[:12]), Name: l.site.As, Publish: true, Camera: true, Content: true, Subscribe: true,
 		Attributes: map[string]string{bridge.BridgeAttribute: "true"},
-	}); err != nil {
+	}
+	if f.session, present, err = f.client.Join(ctx, me); err != nil {
 		return f, err
 	}
 	track, err := f.session.Publish(ctx, "microphone")
@@ -57,6 +59,7 @@ func (l *Leg) join(ctx context.Context) (f *far, err error) {
 			return f, err
 		}
 	}
+	f.viewing = bridge.NewViewing(f.session, me, present, l.theirs, l.log)
 	l.voice.connect(track)
 	f.output.Attach(f.mixer, nil)
 	l.server.Clock.Add(f.mixer)
@@ -66,6 +69,7 @@ func (l *Leg) join(ctx context.Context) (f *far, err error) {
 // leave undoes join, as far as it came.
 func (f *far) leave() {
 	f.leg.voice.connect(nil)
+	f.viewing.Close()
 	f.leg.server.Clock.Remove(f.mixer)
 	if f.output != nil {
 		f.output.Close()
@@ -86,6 +90,7 @@ func (f *far) leave() {
 
 // follow does what the far room tells. It answers the reason for which the rooms are parted, if so.
 func (f *far) follow(e bridge.SessionEvent) error {
+	f.viewing.Follow(e)
 	switch e.Kind {
 	case bridge.ParticipantChanged:
 		return f.arrive(e.Participant)

@@ -19,9 +19,12 @@ import (
 	"passerelle/internal/egress"
 )
 
-// Leg is a room of another site, as a call's far end. It implements bridge.Leg and bridge.Display: nothing is said into the far room. Its methods may be
-// called from any goroutine.
+// Leg is a room of another site, as a call's far end. It implements bridge.Leg, bridge.Screen by its window, and bridge.Display: nothing is said into the far
+// room. Its methods may be called from any goroutine.
 type Leg struct {
+	*window // in front of our room's pictures
+	theirs  *window
+
 	server *Server
 	site   configs.Site
 	room   string // the far one
@@ -31,6 +34,7 @@ type Leg struct {
 	voice  *voice
 	alone  atomic.Bool // nobody is in our room
 
+	news   chan struct{}     // in: the windows are to be settled
 	events chan bridge.Event // out: Ended, and nothing else
 	ending chan struct{}     // closed by End
 	up     chan struct{}     // closed when the far room is entered
@@ -167,6 +171,8 @@ func (l *Leg) run(f *far) {
 	events := f.session.Events()
 	for {
 		select {
+		case <-l.news:
+			l.settle()
 		case <-l.ending:
 			f.leave()
 			l.mu.Lock()
@@ -181,6 +187,7 @@ func (l *Leg) run(f *far) {
 			}
 			tell(f.follow(e))
 		case now := <-tick.C:
+			l.settle() // what had to wait
 			switch {
 			case f.populated() && !l.alone.Load():
 				empty = now
@@ -225,6 +232,7 @@ func (l *Leg) why() error {
 
 var (
 	_ bridge.Leg     = (*Leg)(nil)
+	_ bridge.Screen  = (*Leg)(nil)
 	_ bridge.Display = (*Leg)(nil)
 	_ bridge.Audio   = (*voice)(nil)
 )

@@ -31,7 +31,7 @@ func TestHears(t *testing.T) {
 	site := &fakeSite{present: []bridge.Participant{person("ana"), room("other"), hidden}}
 	_, audio := answered(t, site)
 	j, cfg := site.join, site.cfg
-	if j.Room != "budget" || j.Name != "Ministry" || j.Hidden || j.Phone || !j.Publish || !j.Subscribe || j.Camera || j.Content ||
+	if j.Room != "budget" || j.Name != "Ministry" || j.Hidden || j.Phone || !j.Publish || !j.Subscribe || !j.Camera || !j.Content ||
 		len(j.Attributes) != 1 || j.Attributes[bridge.BridgeAttribute] != "true" || !strings.HasPrefix(j.Identity, "bridge-") {
 		t.Errorf("joined as %+v", j)
 	}

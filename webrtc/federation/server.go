@@ -1,11 +1,12 @@
-// Package federation joins a room of another LiveKit site with one of ours: mixed sound crosses, both ways, and nothing else. To the bridge it is a leg
-// like others, so that rules, lobby, journal, limits and orders hold for it.
+// Package federation joins a room of another LiveKit site with one of ours: mixed sound crosses, one camera and one shared screen, both ways, and nothing
+// else. To the bridge it is a leg like others, so that rules, lobby, journal, limits and orders hold for it.
 //
 //	far room → one mix of its people → Leg → our room     (as one participant's track)
 //	our room → the room's one mix    → Leg → far room     (as one participant's track)
+//	far room → its stage → window ←→ window ← our room's stage     (as two tracks of the same participants)
 //
-// No sound goes round: legs into other rooms bear a mark (bridge.BridgeAttribute) in both rooms, what bears it is not heard in the far room, and is left
-// out of the mix that goes there.
+// Nothing goes round: legs into other rooms bear a mark (bridge.BridgeAttribute) in both rooms, what bears it is neither heard nor seen in the far room, and
+// is left out of what goes there.
 package federation
 
 import (
@@ -134,8 +135,10 @@ func (s *Server) Close() error {
 func (s *Server) newLeg(site configs.Site, far, home string) *Leg {
 	id := strings.ToLower(rand.Text()[:12])
 	transport, _, _ := strings.Cut(site.URL, ":")
+	log, news := s.Log.With("call", id, "site", site.Name, "far_room", far), make(chan struct{}, 1)
+	ours, theirs := newWindows(news, log)
 	return &Leg{
-		server: s, site: site, room: far, log: s.Log.With("call", id, "site", site.Name, "far_room", far),
+		window: ours, theirs: theirs, news: news, server: s, site: site, room: far, log: log,
 		caller: bridge.Caller{
 			CallID: id, Protocol: "livekit", Name: site.Name, Called: address(site.Name, far), Transport: transport, Encrypted: true,
 			Language: site.Language, Platform: site.Name, Room: home, Outbound: true, Bridge: true,
