@@ -9,7 +9,7 @@ type metrics struct {
 	cut                     *prometheus.CounterVec // sockets, by why
 	messages                *prometheus.CounterVec // by type
 	connect                 prometheus.Histogram
-	requests                *prometheus.CounterVec // by path and status class
+	requests                *prometheus.CounterVec // by status class
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
