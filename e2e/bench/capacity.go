@@ -265,14 +265,13 @@ func (w *crowd) measure(window time.Duration) (s step, err error) {
 	return s, nil
 }
 
-// memory is that of the gateway in bytes: resident, and what lives of its heap (half of what the collector lets it grow to, under Go's default) with
-// its stacks.
+// memory is that of the gateway in bytes: resident, and what lives of its heap (by what the collector lets it grow to) with its stacks.
 func (w *crowd) memory() (all, heap float64) {
 	m, err := w.metrics()
 	if err != nil {
 		return 0, 0
 	}
-	return resident(w.gateway.pid), m["go_memstats_next_gc_bytes"]/2 + m["go_memstats_stack_inuse_bytes"]
+	return resident(w.gateway.pid), m["go_memstats_next_gc_bytes"]/(1+m["go_gc_gogc_percent"]/100) + m["go_memstats_stack_inuse_bytes"]
 }
 
 // profile is the file for the CPU profiles of a rig; "": none are wanted.
