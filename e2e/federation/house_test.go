@@ -34,6 +34,9 @@ rules:
   - name: partner
     when: {direction: out, protocol: livekit, platform: partner, room: [council-*]}
     grant: {foreign: true, audio: both, learn: nothing, name: "Site {platform}", duration: 1h}
+  - name: partner, with pictures
+    when: {direction: out, platform: partner, room: gallery}
+    grant: {foreign: true, audio: both, video: both, content: both, picture: {height: 90}, learn: nothing}
   - name: partner, listening only
     when: {direction: out, platform: partner, room: hearing}
     grant: {foreign: true, audio: send, learn: nothing}
