@@ -13,6 +13,7 @@ import (
 	"passerelle/bridge"
 	"passerelle/internal/testpeer/tape"
 	"passerelle/transcode"
+	"passerelle/transcode/level"
 	"passerelle/transcode/opus"
 	"passerelle/transcode/playout"
 )
@@ -119,6 +120,8 @@ func (p *Participant) speak(ctx context.Context, encoder *opus.Encoder) {
 	defer tick.Stop()
 	frame, payload := make([]int16, transcode.FrameSamples), make([]byte, 1275)
 	var packet rtp.Packet
+	var loudness [1]byte                                             // of each packet, by which the SFU tells who speaks (RFC 6464)
+	_ = packet.Header.SetExtension(bridge.AudioLevelID, loudness[:]) // one byte under a small id always fits
 	start := time.Now()
 	for n := 0; ; n++ {
 		// A late tick is caught up with, so that speech keeps its pace.
@@ -137,6 +140,7 @@ func (p *Participant) speak(ctx context.Context, encoder *opus.Encoder) {
 		packet.Header.SequenceNumber = uint16(n)
 		packet.Header.Timestamp = uint32(n * transcode.FrameSamples)
 		packet.Payload = payload[:size]
+		loudness[0] = byte(min(max(-level.RMS(frame), 0), 127))
 		_ = p.track.WriteRTP(&packet) // while the SFU is away nobody hears it
 	}
 }
