@@ -120,6 +120,7 @@ func open(t testing.TB, change func(*configs.Guests), take func(ctx context.Cont
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.times.tick, h.times.watch, h.times.close = 20*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- h.Run(ctx) }()
@@ -338,6 +339,7 @@ func (p *tab) media(camera bool, tiles int) (first string) {
 	p.heard, p.seen, p.asked, p.up = make(chan *rtp.Packet, 1000), map[string]chan *rtp.Packet{}, make(chan rtcp.Packet, 100), make(chan struct{})
 	var e pion.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
+	e.SetRelayAcceptanceMinWait(0)
 	e.LoggerFactory = quiet{}
 	m := new(pion.MediaEngine)
 	if err := m.RegisterDefaultCodecs(); err != nil {

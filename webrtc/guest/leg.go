@@ -56,12 +56,8 @@ type Leg struct {
 	left      bool      // the page closed its socket in order: it will come back soon, or not at all
 }
 
-// How long things may take.
-const (
-	upTime   = 15 * time.Second // for media to be up after the answer
-	tickTime = 500 * time.Millisecond
-	leftTime = 6 * time.Second // for a page that is loaded anew to be back
-)
+// leftTime is how long a page may take that is loaded anew.
+const leftTime = 6 * time.Second
 
 func (s *Server) newLeg(c bridge.Caller, l links.Link, first offer) *Leg {
 	networks := s.networks
@@ -104,13 +100,13 @@ func (l *Leg) Answer(ctx context.Context) (bridge.Audio, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", bridge.ErrSignalling, err)
 	}
-	timer := time.NewTimer(l.server.upTime)
+	timer := time.NewTimer(l.server.times.up)
 	defer timer.Stop()
 	select {
 	case <-l.up:
 		return l.voice, nil
 	case <-timer.C:
-		return nil, fmt.Errorf("%w: it did not come through within %v of the answer", bridge.ErrMediaTimeout, l.server.upTime)
+		return nil, fmt.Errorf("%w: it did not come through within %v of the answer", bridge.ErrMediaTimeout, l.server.times.up)
 	case <-l.gone:
 		return nil, l.why()
 	case <-ctx.Done():
@@ -124,7 +120,7 @@ func (l *Leg) End(reason error) { l.later(func() { l.over(reason) }) }
 // run owns the leg until it is over.
 func (l *Leg) run() {
 	defer close(l.gone)
-	tick := time.NewTicker(tickTime)
+	tick := time.NewTicker(l.server.times.tick)
 	defer tick.Stop()
 	for !l.ended {
 		select {

@@ -67,7 +67,7 @@ type Server struct {
 	engine     *pion.MediaEngine
 	chain      *interceptor.Registry
 	tls        *tls.Config // nil: none
-	upTime     time.Duration
+	times      times
 
 	port  *webrtc.Port // opened by Run
 	relay *relay       // likewise; nil: none
@@ -88,8 +88,19 @@ type Server struct {
 const (
 	maxConnections = 4096 // besides four for each guest
 	closeTime      = 2 * time.Second
-	watchTime      = time.Second // between two looks at what was taken back
 )
+
+// times is how long things take that tests shorten.
+type times struct {
+	up    time.Duration // for media to be up after the answer, at most
+	tick  time.Duration // between two looks at a leg
+	watch time.Duration // between two looks at what was taken back
+	close time.Duration // for a page to close its side of a socket, at most
+}
+
+func usualTimes() times {
+	return times{15 * time.Second, 500 * time.Millisecond, time.Second, time.Second}
+}
 
 // New checks the configuration and makes a Server. Nothing is opened before Run.
 func New(cfg configs.Guests, d Deps) (*Server, error) {
@@ -103,7 +114,7 @@ func New(cfg configs.Guests, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, guard: d.Guard, links: d.Links, policy: d.Policy, someOrigin: d.SomeOrigin, take: d.Handler, log: d.Log, language: d.Language, networks: networks,
-		proxies: proxies, gate: newGate(cfg.Rate), upTime: upTime, ready: make(chan struct{}), sessions: map[string]*session{}, resources: map[string]*resource{},
+		proxies: proxies, gate: newGate(cfg.Rate), times: usualTimes(), ready: make(chan struct{}), sessions: map[string]*session{}, resources: map[string]*resource{},
 		strangers: map[*socket]struct{}{},
 	}
 	if s.someOrigin == nil {
@@ -185,7 +196,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	tick := time.NewTicker(watchTime)
+	tick := time.NewTicker(s.times.watch)
 	defer tick.Stop()
 	for {
 		select {

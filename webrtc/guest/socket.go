@@ -19,7 +19,6 @@ const (
 	pingTime    = 10 * time.Second
 	pongTime    = 30 * time.Second // without a sign of life
 	writeTime   = 5 * time.Second  // for one message to be taken by the network
-	closeWait   = time.Second      // for the page to close its side
 	queued      = 64               // messages that a page has not read
 	maxFailures = 20               // messages that mean nothing
 )
@@ -58,10 +57,11 @@ type socket struct {
 	once  sync.Once
 	cutBy sync.Once
 	code  int
+	wait  time.Duration // for the page to close its side
 }
 
-func newSocket(c *websocket.Conn) *socket {
-	return &socket{conn: c, out: make(chan []byte, queued), over: make(chan struct{}), done: make(chan struct{})}
+func newSocket(c *websocket.Conn, wait time.Duration) *socket {
+	return &socket{conn: c, out: make(chan []byte, queued), over: make(chan struct{}), done: make(chan struct{}), wait: wait}
 }
 
 // send implements page. A page that does not read is cut: its leg waits for it to come back.
@@ -123,7 +123,7 @@ func (s *socket) write() {
 			}
 			select { // the page closes, too; if it does not, it is cut
 			case <-s.over:
-			case <-time.After(closeWait):
+			case <-time.After(s.wait):
 			}
 			return
 		}
@@ -154,7 +154,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	s.metrics.sockets.Inc()
 	defer s.metrics.sockets.Dec()
-	sock := newSocket(conn)
+	sock := newSocket(conn, s.times.close)
 	var writing sync.WaitGroup
 	writing.Go(sock.write)
 	defer writing.Wait()
