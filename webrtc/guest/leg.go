@@ -168,6 +168,11 @@ func (l *Leg) do(ctx context.Context, f func()) error {
 	case <-done:
 		return nil
 	case <-l.gone:
+	}
+	select {
+	case <-done: // at the last moment
+		return nil
+	default:
 		return l.why()
 	}
 }

@@ -121,23 +121,26 @@ func transport(secure bool) string {
 	return "ws"
 }
 
-// attach gives the session a page: a new one, or one that has come back. A page that it had before is told so.
+// attach gives the session a page: a new one, or one that has come back. A page that it had before is told so. Where the call is ending meanwhile, the page
+// is told so when it has.
 func (n *session) attach(p page) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch {
-	case n.ended:
-		p.send(ending(errSession))
-		p.end(closing(errSession))
-	case n.leg != nil:
-		n.leg.later(func() { n.leg.attach(p, n.welcome) })
-	default:
+	leg, over := n.leg, n.ended
+	if leg == nil && !over {
 		if old := n.page; old != nil {
 			old.send(ending(errTakenOver))
 			old.end(closing(errTakenOver))
 		}
 		n.page = p
 		p.send(n.welcome(StateNew))
+	}
+	n.mu.Unlock()
+	if leg != nil && !over {
+		over = leg.do(context.Background(), func() { leg.attach(p, n.welcome) }) != nil
+	}
+	if over {
+		p.send(ending(errSession))
+		p.end(closing(errSession))
 	}
 }
 
