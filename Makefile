@@ -69,7 +69,7 @@ fuzz: setup ## run each fuzz target for FUZZTIME (default 20s)
 	@internal/setup/fuzz.sh $(TAGS) $(or $(FUZZTIME),20s)
 
 .PHONY: bench
-bench: build ## measure calls per core, delay, set-up, memory and peers into docs/performance.md; ~10 min (BENCH=quick: <2; PPROF=1; ARGS=--help)
+bench: build ## measure calls per core, delay, set-up, memory and peers into docs/performance.md; ~15 min (BENCH=quick: ~3; PPROF=1; ARGS=--help)
 	@internal/setup/debian.sh bench
 	@$(GO) build -tags $(TAGS) -o $(BIN)/bench ./e2e/bench
 	@$(BIN)/bench $(if $(filter quick,$(BENCH)),--quick) $(if $(PPROF),--pprof) $(ARGS)

@@ -19,10 +19,10 @@ const (
 )
 
 // What is waited for before a measurement. Nobody talks while calls are added: who has just joined is told so by an encoder of their own, and gives
-// it up in the room's next pause. Then those who talk need theirs.
+// it up in the room's next pause. Then those who talk need theirs, and who came last hears prompts to their end, which are not what is measured.
 const (
 	hush   = 2500 * time.Millisecond
-	settle = 2 * time.Second
+	settle = 7 * time.Second
 )
 
 // way is one way in which a crowd talks.

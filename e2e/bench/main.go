@@ -47,7 +47,7 @@ func run() error {
 	var (
 		relays  = f.Int("relay", 0, "be the bare relay of so many calls")
 		parts   = f.StringSlice("parts", []string{"peers", "calls", "guests", "delay", "setup", "stages"}, "what to measure")
-		quick   = f.Bool("quick", false, "only what has a goal, for a shorter time: under two minutes")
+		quick   = f.Bool("quick", false, "only what has a goal, for a shorter time: about three minutes")
 		pprof   = f.Bool("pprof", false, "write CPU profiles of the gateway, of the measured time only, into .build/bench")
 		most    = f.Int("max-calls", 2400, "calls at most")
 		name    = f.String("only", "", "of the calls, only what has this in its name")
@@ -154,9 +154,9 @@ func (b *bench) say(format string, args ...any) {
 
 // calls measures how many a core carries.
 func (b *bench) calls(ctx context.Context, only string) error {
-	limit := 36 * time.Second
+	limit := time.Minute
 	if b.quick {
-		limit = 18 * time.Second
+		limit = 30 * time.Second
 	}
 	var failed []error
 	for _, g := range groups(b.quick) {
