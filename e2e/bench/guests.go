@@ -168,7 +168,7 @@ func (b *bench) watch(ctx context.Context, r *rig, token string, n int, see bool
 	default:
 	}
 	w.guests, w.joined, w.slowest = n, float64(n)/time.Since(start).Seconds(), time.Duration(slowest.Load())
-	time.Sleep(2 * settle)
+	time.Sleep(4 * time.Second)
 	if r.profile != "" && see { // SIGUSR1 begins, and ends, a profile
 		_ = r.gateway.process.Signal(syscall.SIGUSR1)
 		defer func() {
