@@ -1,6 +1,7 @@
 // Camera, microphone and loudspeaker of the guest.
 //
-// Events: "change": a track began, ended or was replaced, or what there is to choose from changed.
+// Events: "change": a track began, ended or was replaced, or what there is to choose from changed; "gone" (detail: "audio" or "video"): a device was pulled out, or
+// taken back in the browser's own bar, and no other takes its place.
 
 import { choice, choose } from './session.js'
 
@@ -56,10 +57,11 @@ export class Devices extends EventTarget {
     await this.#changed()
   }
 
-  async #openOne(kind) {
-    for (const exact of [true, false]) {
+  // openOne opens a device: the one that was chosen before, and where that does not work any other, unless only that one will do.
+  async #openOne(kind, only = false) {
+    for (const chosen of only ? [true] : [true, false]) {
       try {
-        const stream = await navigator.mediaDevices.getUserMedia({ [kind]: this.#wish(kind, exact) })
+        const stream = await navigator.mediaDevices.getUserMedia({ [kind]: this.#wish(kind, chosen) })
         this.#take(kind, stream.getTracks()[0])
         return true
       } catch (e) {
@@ -70,10 +72,10 @@ export class Devices extends EventTarget {
     return false
   }
 
-  // wish is what is asked for. The device that was chosen before is preferred; where it is gone, any will do.
+  // wish is what is asked for: the device that was chosen before, or any. One that is merely preferred (ideal) browsers need not give.
   #wish(kind, chosen = true) {
     const device = choice()[kind]
-    return { ...wanted[kind], ...chosen && device && { deviceId: { ideal: device } } }
+    return { ...wanted[kind], ...chosen && device && { deviceId: { exact: device } } }
   }
 
   #take(kind, track) {
@@ -88,12 +90,12 @@ export class Devices extends EventTarget {
     })
   }
 
-  // ended looks for another device in the place of one that is gone.
+  // ended looks for another microphone in the place of one that is gone. Another camera might show what the guest did not mean to.
   async #ended(kind) {
-    await this.#refresh()
-    if (kind === 'audio' && this.#list.some(d => d.kind === kinds.audio)) await this.#openOne('audio')
+    if (kind === 'audio') await this.#openOne(kind)
     else this.problems[kind] = 'missing'
-    this.dispatchEvent(new Event('change'))
+    await this.#changed()
+    if (!this.tracks[kind]) this.dispatchEvent(new CustomEvent('gone', { detail: kind }))
   }
 
   #drop(kind) {
@@ -118,9 +120,10 @@ export class Devices extends EventTarget {
     choose({ [kind]: device })
     if (kind === 'speaker' || !this.tracks[kind]) return this.#changed()
     if (kind === 'video') this.#drop(kind) // many computers open one camera only once
-    if (!await this.#openOne(kind)) {
+    if (!await this.#openOne(kind, true)) {
       choose({ [kind]: before })
-      if (!this.tracks[kind]) await this.#openOne(kind)
+      if (this.tracks[kind]) this.problems[kind] = null
+      else await this.#openOne(kind)
     }
     await this.#changed()
   }

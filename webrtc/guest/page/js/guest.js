@@ -48,7 +48,12 @@ export class Guest extends EventTarget {
     on(this.media, 'fresh', () => { this.#say(); this.dispatchEvent(new Event('afresh')) })
     on(this.media, 'line', line => { this.line = line; this.changed() })
     on(devices, 'change', this.#devices)
+    on(devices, 'gone', this.#gone)
   }
+
+  // talks and films tell whether the guest is heard and seen: wants to be, and has a device that works.
+  get talks() { return this.microphone && this.devices.tracks.audio !== null }
+  get films() { return this.camera && this.devices.tracks.video !== null }
 
   changed() { this.dispatchEvent(new Event('change')) }
 
@@ -59,7 +64,7 @@ export class Guest extends EventTarget {
     await this.#put()
     await this.media.offer({
       patience: 45_000, // the room may take its time
-      send: o => this.signalling.send('join', { name, consent, muted: !this.microphone || !this.devices.tracks.audio, camera: this.#shows(), ...o }),
+      send: o => this.signalling.send('join', { name, consent, muted: !this.talks, camera: this.films, ...o }),
     })
     this.#say()
   }
@@ -70,9 +75,6 @@ export class Guest extends EventTarget {
     await this.#put()
     await this.media.offer({ fresh: true })
   }
-
-
-  #shows() { return this.camera && this.devices.tracks.video !== null }
 
   // put has the tracks sent that there are.
   async #put() {
@@ -98,23 +100,26 @@ export class Guest extends EventTarget {
     if (this.state === 'new' || this.state === 'ended') return this.changed()
     await this.#put()
     this.#report('camera', this.media.picture('camera'))
-    if (!this.devices.tracks.audio && this.microphone && this.devices.problems.audio) this.#tell('told.microphone_gone')
     this.changed()
+  }
+
+  #gone(kind) {
+    if (this.state === 'new' || this.state === 'ended') return // the check says so itself
+    if (kind === 'audio') this.#report('microphone', { on: false })
+    this.#tell(this.devices.problems[kind] === 'denied' ? `device.${kind}.denied` : `told.${kind}_gone`)
   }
 
   // setMicrophone opens or closes the microphone. kept: as the guest chose, not for as long as a key is held.
   async setMicrophone(on, kept = true) {
-    if (!sends(this.terms.audio) || on && !this.host.free) return
+    if (!sends(this.terms.audio)) return
+    if (on && !this.host.free) return this.#tell('told.muted_by_host')
     if (on && !this.devices.tracks.audio) await this.devices.open({ audio: true })
     if (kept) choose({ microphone: this.microphone = on })
     else this.#talking = on
     await this.#put()
     this.#report('microphone', { on: on && this.devices.tracks.audio !== null })
     if (on) this.host.muted = false
-    if (on && !this.devices.tracks.audio) {
-      this.microphone = false
-      this.#tell(`device.audio.${this.devices.problems.audio ?? 'failed'}`)
-    }
+    if (on && !this.devices.tracks.audio) this.#tell(`device.audio.${this.devices.problems.audio ?? 'failed'}`)
     this.changed()
   }
 
@@ -123,10 +128,7 @@ export class Guest extends EventTarget {
     choose({ camera: this.camera = on })
     if (on) await this.devices.open({ video: true })
     else this.devices.close('video')
-    if (on && !this.devices.tracks.video) {
-      this.camera = false
-      this.#tell(`device.video.${this.devices.problems.video ?? 'failed'}`)
-    }
+    if (on && !this.devices.tracks.video) this.#tell(`device.video.${this.devices.problems.video ?? 'failed'}`)
     await this.#put()
     this.#report('camera', this.media.picture('camera'))
     this.changed()
@@ -162,9 +164,12 @@ export class Guest extends EventTarget {
     this.loudspeaker.volume = volume
   }
 
-  async setSpeaker(device) {
-    await this.devices.use('speaker', device)
-    await this.loudspeaker.use(device)
+  // use changes to another device: "audio", "video" or "speaker". Where there was none it is opened, if the guest wants to be heard or seen.
+  async use(kind, device) {
+    await this.devices.use(kind, device)
+    if (kind === 'speaker') await this.loudspeaker.use(device)
+    else if (kind === 'audio' && this.microphone && !this.talks) await this.setMicrophone(true)
+    else if (kind === 'video' && this.camera && !this.films) await this.setCamera(true)
   }
 
   leave() {

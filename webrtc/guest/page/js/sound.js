@@ -51,7 +51,14 @@ export class Meter {
 export async function chime(speaker) {
   const c = audioContext()
   await c.resume()
-  if (speaker && c.setSinkId) await c.setSinkId(speaker === 'default' ? '' : speaker).catch(() => {})
+  let out = c.destination
+  if (c.setSinkId) await c.setSinkId(!speaker || speaker === 'default' ? '' : speaker).catch(() => {})
+  else if (speaker && speaker !== 'default' && choosesSpeaker) { // Firefox leads elements there, not contexts
+    out = new MediaStreamAudioDestinationNode(c)
+    const element = new Audio()
+    element.srcObject = out.stream
+    await element.setSinkId(speaker).then(() => element.play()).catch(() => { out = c.destination })
+  }
   const at = c.currentTime + 0.05
   for (const [i, pitch] of [523.25, 783.99].entries()) {
     const note = new OscillatorNode(c, { type: 'sine', frequency: pitch })
@@ -59,7 +66,7 @@ export async function chime(speaker) {
     gain.gain.setValueAtTime(0, at + i * 0.28)
     gain.gain.linearRampToValueAtTime(0.22, at + i * 0.28 + 0.03)
     gain.gain.exponentialRampToValueAtTime(0.001, at + i * 0.28 + 0.9)
-    note.connect(gain).connect(c.destination)
+    note.connect(gain).connect(out)
     note.start(at + i * 0.28)
     note.stop(at + i * 0.28 + 1)
   }

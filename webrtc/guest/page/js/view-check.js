@@ -47,8 +47,8 @@ function preview(guest, wants) {
   const allow = h('button', { class: 'button primary', type: 'button', onclick: () => devices.open({ audio: wants.audio, video: wants.video && guest.camera }) }, t(wants.video ? 'check.allow' : 'check.allow_audio'))
   const ask = h('div', { class: 'preview-ask' }, h('p', {}, t('check.why')), allow)
   const loud = level()
-  const microphone = toggle('m', () => guest.setMicrophone(!guest.microphone)), camera = toggle('v', () => guest.setCamera(!guest.camera))
-  const choosers = ['audio', 'video', 'speaker'].filter(k => k === 'speaker' || wants[k]).map(kind => chooser(devices, kind, device => kind === 'speaker' ? guest.setSpeaker(device) : devices.use(kind, device)))
+  const microphone = toggle('m', () => guest.setMicrophone(!guest.talks)), camera = toggle('v', () => guest.setCamera(!guest.films))
+  const choosers = ['audio', 'video', 'speaker'].filter(k => k === 'speaker' || wants[k]).map(kind => chooser(devices, kind, device => guest.use(kind, device)))
   const problems = h('div', { class: 'problems', 'aria-live': 'polite' })
   const element = h('section', { class: 'card preview-card', 'aria-label': t('check.devices') },
     h('div', { class: 'preview' }, video, face, word, ask, h('div', { class: 'preview-bar' }, wants.audio && loud.element, wants.audio && microphone.element, wants.video && camera.element)),
@@ -66,8 +66,8 @@ function preview(guest, wants) {
       write(face, initials(choice().name ?? guest.terms.name ?? ''))
       write(word, t(wants.video ? guest.camera ? 'check.no_camera' : 'check.camera_off' : 'check.no_picture'))
       loud.listen(guest.microphone ? audio : null)
-      microphone.update(guest.microphone && audio !== null, 'mic', t(guest.microphone ? 'bar.mute' : 'bar.unmute'), asks)
-      camera.update(guest.camera && picture !== null, 'camera', t(guest.camera ? 'bar.camera_off' : 'bar.camera_on'), asks)
+      microphone.update(guest.talks, 'mic', t(guest.talks ? 'bar.mute' : 'bar.unmute'), asks)
+      camera.update(guest.films, 'camera', t(guest.films ? 'bar.camera_off' : 'bar.camera_on'), asks)
       loud.element.hidden = asks
       for (const c of choosers) c.update()
       const found = ['audio', 'video'].filter(k => wants[k] && devices.problems[k] && (devices.asked || devices.problems[k] === 'insecure'))

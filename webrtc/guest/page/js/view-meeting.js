@@ -11,6 +11,7 @@ import { peoplePanel, settingsPanel } from './view-panel.js'
 import { Stage } from './view-stage.js'
 
 const heard = 0.32 // of the level: the guest speaks
+const narrow = matchMedia('(max-width: 760px)') // a panel covers the pictures, as style/meeting.css has it
 
 // meeting shows it. It answers a function that ends it.
 export function meeting(guest) {
@@ -34,7 +35,7 @@ export function meeting(guest) {
     h('div', { class: 'bar-tools' }, quality, viewButton.element, peopleButton.element, settingsButton.element))
 
   // The bar at the bottom.
-  const microphone = tool('m', () => guest.setMicrophone(!guest.microphone)), camera = tool('v', () => guest.setCamera(!guest.camera))
+  const microphone = tool('m', () => guest.setMicrophone(!guest.talks)), camera = tool('v', () => guest.setCamera(!guest.films))
   const screen = tool(null, () => guest.setScreen(!guest.screen)), hand = tool('h', () => guest.setHand(!guest.handUp))
   const leave = h('button', { class: 'tool leave', type: 'button', 'aria-label': t('bar.leave'), onclick: () => guest.leave() }, h('span', { class: 'tool-face' }, icon('leave')), h('span', { class: 'tool-text', 'aria-hidden': 'true' }, t('bar.leave.short')))
   const shares = sends(terms.content) && navigator.mediaDevices?.getDisplayMedia !== undefined
@@ -48,6 +49,9 @@ export function meeting(guest) {
   const body = h('div', { class: 'meeting-body' }, stage.element)
   const meter = new Meter(level => { stage.loud = level > heard })
 
+  const cover = () => { stage.element.inert = open !== null && narrow.matches }
+  narrow.addEventListener('change', cover)
+
   function toggle(make, button) {
     const same = opener === button
     open?.close()
@@ -57,7 +61,7 @@ export function meeting(guest) {
     if (same) {
       opener.focus()
       opener = null
-      return
+      return cover()
     }
     opener = button
     opener.setAttribute('aria-expanded', 'true')
@@ -66,13 +70,12 @@ export function meeting(guest) {
     open.update()
     open.quality?.(latest)
     open.heading.focus()
+    cover()
   }
 
   const update = throttle(() => {
-    const { devices, host } = guest
-    const talks = guest.microphone && devices.tracks.audio !== null
+    const { devices, host, talks, films } = guest
     microphone.update(talks, talks ? 'mic' : 'mic-off', t(host.free ? talks ? 'bar.mute' : 'bar.unmute' : 'bar.closed'), t('bar.microphone'), !talks, !host.free)
-    const films = guest.camera && devices.tracks.video !== null
     camera.update(films, films ? 'camera' : 'camera-off', t(films ? 'bar.camera_off' : 'bar.camera_on'), t('bar.camera'), !films, guest.sending?.camera.allowed === false)
     screen.update(guest.screen, guest.screen ? 'screen-off' : 'screen', t(guest.screen ? 'bar.screen_off' : 'bar.screen_on'), t('bar.screen'), false, guest.sending?.screen.allowed === false)
     hand.update(guest.handUp, 'hand', t(guest.handUp ? 'bar.hand_down' : 'bar.hand_up'), t('bar.hand'), false, false)
@@ -108,7 +111,7 @@ export function meeting(guest) {
   guest.addEventListener('change', update)
   update()
   const unkey = shortcuts({
-    m: () => guest.setMicrophone(!guest.microphone), v: () => guest.setCamera(!guest.camera), h: () => guest.setHand(!guest.handUp),
+    m: () => guest.setMicrophone(!guest.talks), v: () => guest.setCamera(!guest.films), h: () => guest.setHand(!guest.handUp),
   }, on => { if (!guest.microphone) guest.setMicrophone(on, false) })
   let lock = null
   const awake = async () => { if (!document.hidden) lock = await navigator.wakeLock?.request('screen').catch(() => null) }
@@ -117,6 +120,7 @@ export function meeting(guest) {
   return () => {
     guest.removeEventListener('change', update)
     document.removeEventListener('visibilitychange', awake)
+    narrow.removeEventListener('change', cover)
     lock?.release()
     unkey()
     open?.close()

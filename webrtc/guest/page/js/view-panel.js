@@ -24,7 +24,7 @@ export function peoplePanel(guest, close) {
   return {
     element, heading,
     update() {
-      const own = { name: t('tile.you'), muted: !guest.microphone, hand: guest.handUp, self: true }
+      const own = { name: t('tile.you'), muted: !guest.talks, hand: guest.handUp, self: true }
       const people = [own, ...guest.people]
       const text = JSON.stringify([people, guest.speakers])
       if (text === told) return
@@ -48,7 +48,7 @@ export function settingsPanel(guest, close) {
   const { devices, terms } = guest
   const loud = level()
   const kinds = ['audio', 'video', 'speaker'].filter(k => k === 'speaker' || sends(terms[k]))
-  const choosers = kinds.map(kind => chooser(devices, kind, device => kind === 'speaker' ? guest.setSpeaker(device) : devices.use(kind, device)))
+  const choosers = kinds.map(kind => chooser(devices, kind, device => guest.use(kind, device)))
   const volumeID = id('volume'), keysID = id('keys')
   const volume = h('input', { id: volumeID, type: 'range', min: 0, max: 1, step: 0.05, value: choice().volume ?? 1, oninput: () => guest.setVolume(Number(volume.value)) })
   const keys = h('input', { id: keysID, type: 'checkbox', onchange: () => choose({ keys: keys.checked }) })

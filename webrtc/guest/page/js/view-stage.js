@@ -63,10 +63,12 @@ export class Stage {
     })
     this.#mids = assign(this.#mids, scene, g.media.tiles, g.recent)
     const anonymous = g.people.length === 0
+    const focus = this.element.contains(document.activeElement) ? document.activeElement : null
     const visible = slot => slot.self || !anonymous || g.shown.get(this.#mids.get(slot.key))?.source
     const grid = scene.grid.filter(visible)
     this.#place(this.#stage, scene.stage ? [scene.stage] : [])
     this.#place(this.#grid, grid)
+    if (focus && focus !== document.activeElement) (focus.isConnected ? focus : this.element).focus({ preventScroll: true }) // moving it took the focus
     this.element.classList.toggle('has-stage', scene.stage !== null)
     for (const [key, tile] of this.#tiles) {
       if (tile.element.isConnected) continue
@@ -106,10 +108,10 @@ export class Stage {
   }
 
   #self() {
-    const g = this.#guest, track = g.camera ? g.devices.tracks.video : null
+    const g = this.#guest, track = g.films ? g.devices.tracks.video : null
     attach(this.#own, track)
     return {
-      name: t('tile.you'), muted: sends(g.terms.audio) && (!g.microphone || !g.devices.tracks.audio), hand: g.handUp, speaking: this.#loud, mirrored: true,
+      name: t('tile.you'), muted: sends(g.terms.audio) && !g.talks, hand: g.handUp, speaking: this.#loud, mirrored: true,
       video: track && this.#own, live: track !== null, word: g.screen ? t('tile.sharing') : '',
     }
   }
