@@ -93,7 +93,8 @@ func TestTwoStreams(t *testing.T) {
 				if sa.Encryption != want || sb.Encryption != want {
 					t.Errorf("encrypted by %s and %s", sa.Encryption, sb.Encryption)
 				}
-				if sa.Invalid+sb.Invalid+sa.Foreign+sb.Foreign+sa.Lost+sb.Lost != 0 {
+				// Foreign may be more than 0: another test may send to the port that it had a moment ago.
+				if sa.Invalid+sb.Invalid+sa.Lost+sb.Lost != 0 {
 					t.Errorf("a %+v, b %+v", sa, sb)
 				}
 			})
