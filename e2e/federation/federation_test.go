@@ -20,10 +20,10 @@ func TestFederation(t *testing.T) {
 	h := start(t)
 	one, other := say(t, "fr", "Bonjour à toutes et à tous, nous commençons par le premier point."), say(t, "en", "Good morning, we have read your paper and agree with it.")
 
+	// Pictures cost little and wait for a time: some others go on beside them.
 	t.Run("both sites are up", func(t *testing.T) {
 		// People of both rooms hear each other, and neither learns more than a name of the other room. It is a call like others: muted, recorded, ended.
 		t.Run("heard on both sides", func(t *testing.T) {
-			t.Parallel()
 			ana, ben := enters(t, h.ours, "council-1", "ana"), enters(t, h.theirs, "budget", "ben")
 			clip := film(t, "camera", 160, 90)
 			shows(t, ana, bridge.Camera, clip)
@@ -70,10 +70,13 @@ func TestFederation(t *testing.T) {
 			t.Parallel()
 			testPictures(t, h, other)
 		})
+		t.Run("no picture goes round", func(t *testing.T) {
+			t.Parallel()
+			testNoPictureGoesRound(t, h)
+		})
 
 		// A room that is joined with two others hears both, and they do not hear each other: so nothing can go round.
 		t.Run("no way round", func(t *testing.T) {
-			t.Parallel()
 			ana, ben, cleo := enters(t, h.ours, "council-2", "ana"), enters(t, h.theirs, "left", "ben"), enters(t, h.theirs, "right", "cleo")
 			dan := enters(t, h.ours, "council-3", "dan")
 			h.joins(t, "left", "council-2")

@@ -35,7 +35,7 @@ rules:
     when: {direction: out, protocol: livekit, platform: partner, room: [council-*]}
     grant: {foreign: true, audio: both, learn: nothing, name: "Site {platform}", duration: 1h}
   - name: partner, with pictures
-    when: {direction: out, platform: partner, room: gallery}
+    when: {direction: out, platform: partner, room: [gallery-*]}
     grant: {foreign: true, audio: both, video: both, content: both, picture: {height: 90}, learn: nothing}
   - name: partner, listening only
     when: {direction: out, platform: partner, room: hearing}
