@@ -50,6 +50,7 @@ type fakeVideo struct {
 	keeps     atomic.Bool // what is written to its tracks
 	mu        sync.Mutex
 	watched   map[string]int // height, by track
+	rates     map[string]int // pictures a second, by track
 	sinks     map[string]VideoSink
 	asked     map[string]int // keyframes
 	published map[Source]*fakeVideoTrack
@@ -60,12 +61,12 @@ type fakeVideo struct {
 
 func newFakeVideo() *fakeVideo {
 	return &fakeVideo{
-		watched: map[string]int{}, sinks: map[string]VideoSink{}, asked: map[string]int{}, published: map[Source]*fakeVideoTrack{},
+		watched: map[string]int{}, rates: map[string]int{}, sinks: map[string]VideoSink{}, asked: map[string]int{}, published: map[Source]*fakeVideoTrack{},
 		events: make(chan SessionEvent),
 	}
 }
 
-func (f *fakeVideo) Watch(sid string, height int, sink VideoSink) error {
+func (f *fakeVideo) Watch(sid string, height, rate int, sink VideoSink) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if sink == nil {
@@ -73,7 +74,7 @@ func (f *fakeVideo) Watch(sid string, height int, sink VideoSink) error {
 		delete(f.sinks, sid)
 		return nil
 	}
-	f.watched[sid], f.sinks[sid] = height, sink
+	f.watched[sid], f.rates[sid], f.sinks[sid] = height, rate, sink
 	return nil
 }
 

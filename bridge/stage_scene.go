@@ -70,7 +70,7 @@ func (st *stage) tileScene(t *tile, names bool) Shown {
 }
 
 func (pl *place) sendingScene(source Source) Sending {
-	s := Sending{Allowed: pl.allowed(source), Height: pl.grant.Picture.Height, Kbps: pl.grant.Picture.Kbps}
+	s := Sending{Allowed: pl.allowed(source), Height: pl.grant.Picture.Height, Rate: pl.grant.Picture.Rate, Kbps: pl.grant.Picture.Kbps}
 	s.Live, s.Wanted = pl.sends[source].state()
 	return s
 }

@@ -35,6 +35,7 @@ type flow struct {
 	track  VideoTrack
 	layers int
 	limit  *rate.Limiter // of bytes: a keyframe is many packets at once, so a second's worth may come together
+	rate   atomic.Int32  // pictures a second of each layer, at most; 0: no bound
 }
 
 // Start implements Place.
@@ -111,8 +112,11 @@ func (pl *place) WriteVideo(source Source, layer int, p *VideoPacket) {
 	if f == nil || layer < 0 || layer >= f.layers || !f.limit.AllowN(p.Arrival, len(p.Payload)) {
 		return
 	}
-	if out := s.uplinks[layer].pass(f, p); out != nil {
+	up := &s.uplinks[layer]
+	if out := up.pass(f, p); out != nil {
 		_ = f.track.WriteVideo(layer, out) // a session that is over says so by its events
+	} else if up.pace.dropped {
+		s.wantKeyframe(layer) // the SFU sees no gap, and would not ask
 	}
 }
 
@@ -259,23 +263,29 @@ func (s *sending) begin(ctx context.Context, want *Publication) error {
 	return nil
 }
 
-// open lets packets through, unless the leg has thought better of it.
+// open lets packets through, as many as the grant has it now, unless the leg has thought better of it.
 func (s *sending) open(track VideoTrack, want *Publication) {
 	s.place.stage.mu.Lock()
-	kbps := s.place.grant.Picture.Kbps
+	bounds := s.place.grant.Picture
 	s.place.stage.mu.Unlock()
-	if kbps <= 0 {
-		kbps = defaultKbps
+	if bounds.Kbps <= 0 {
+		bounds.Kbps = defaultKbps
 	}
+	bytes := bounds.Kbps * 1000 / 8
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.want != want:
+	if s.want != want {
 		s.place.wake()
-	case s.out.Load() == nil:
-		bytes := kbps * 1000 / 8
-		s.out.Store(&flow{track, len(want.Layers), rate.NewLimiter(rate.Limit(bytes), bytes)})
+		return
 	}
+	f := s.out.Load()
+	if f == nil {
+		f = &flow{track: track, layers: len(want.Layers), limit: rate.NewLimiter(rate.Limit(bytes), bytes)}
+	}
+	f.limit.SetLimit(rate.Limit(bytes)) // the rules may have changed
+	f.limit.SetBurst(bytes)
+	f.rate.Store(int32(bounds.Rate))
+	s.out.Store(f)
 }
 
 func (s *sending) mute(ctx context.Context, track VideoTrack, muted bool) error {

@@ -21,7 +21,7 @@ type source struct {
 	top   int64 // highest number, without wraps
 
 	// Of the stage.
-	height   int // that is asked for; 0: not watched
+	size     size // that is asked for; zero: not watched
 	unused   time.Time
 	kbps     int
 	measured time.Time

@@ -84,7 +84,7 @@ func (st *stage) cost(p pick, height int) int {
 	}
 	want := layerFor(p.track.Video, height)
 	for _, small := range [...]bool{false, true} {
-		if s := st.sources[sourceKey{p.track.SID, small}]; s != nil && s.kbps > 0 && s.height > 0 && layerFor(p.track.Video, s.height) == want {
+		if s := st.sources[sourceKey{p.track.SID, small}]; s != nil && s.kbps > 0 && s.size.height > 0 && layerFor(p.track.Video, s.size.height) == want {
 			return s.kbps
 		}
 	}
@@ -139,11 +139,11 @@ func (st *stage) measure(now time.Time) {
 
 // connect gives each tile a feed of its source, and watches what is needed. What it answers has to be done without st.mu. st.mu is held.
 func (st *stage) connect(now time.Time) (changes []func(), next time.Time) {
-	heights := st.heights()
+	sizes := st.sizes()
 	feeds := map[*source][]*feed{}
 	for pl := range st.places {
 		for _, t := range pl.tiles {
-			st.aim(t, heights, now)
+			st.aim(t, now)
 			for _, v := range [...]*feed{t.current.Load(), t.want} {
 				if v != nil && !v.off.Load() && !slices.Contains(feeds[v.source], v) {
 					feeds[v.source] = append(feeds[v.source], v)
@@ -172,13 +172,13 @@ func (st *stage) connect(now time.Time) (changes []func(), next time.Time) {
 			at = now.Add(keyframeRetry)
 		}
 		next = sooner(next, at)
-		height, needed := heights[key]
+		size, needed := sizes[key]
 		switch {
 		case needed || len(feeds[s]) > 0:
 			s.unused = time.Time{}
-			if needed && s.height != height {
-				s.height = height
-				changes = append(changes, st.watch(s, height))
+			if needed && s.size != size {
+				s.size = size
+				changes = append(changes, st.watch(s, size))
 			}
 			next = sooner(next, now.Add(time.Second)) // to measure it
 		case s.unused.IsZero():
@@ -186,7 +186,7 @@ func (st *stage) connect(now time.Time) (changes []func(), next time.Time) {
 			next = sooner(next, now.Add(linger))
 		case now.Sub(s.unused) >= linger:
 			delete(st.sources, key)
-			changes = append(changes, func() { _ = s.session.Watch(key.track, 0, nil) })
+			changes = append(changes, func() { _ = s.session.Watch(key.track, 0, 0, nil) })
 		default:
 			next = sooner(next, s.unused.Add(linger))
 		}
@@ -194,18 +194,24 @@ func (st *stage) connect(now time.Time) (changes []func(), next time.Time) {
 	return changes, next
 }
 
-// watch asks for a source in a height.
-func (st *stage) watch(s *source, height int) func() {
+// watch asks for a source in a size.
+func (st *stage) watch(s *source, z size) func() {
 	return func() {
-		if err := s.session.Watch(s.key.track, height, s); err != nil {
+		if err := s.session.Watch(s.key.track, z.height, z.rate, s); err != nil {
 			st.log.Warn("a picture cannot be watched", "error", err)
 		}
 	}
 }
 
-// heights are the sources that are needed, and the largest height that is wanted of each. Who wants a track in a smaller layer than somebody else gets it
+// size is what is asked for of a source.
+type size struct {
+	height int // pixels
+	rate   int // pictures a second; 0: all
+}
+
+// sizes are the sources that are needed, and the largest size that is wanted of each. Who wants a track in a smaller layer than somebody else gets it
 // by the small listener, once that is there. st.mu is held.
-func (st *stage) heights() map[sourceKey]int {
+func (st *stage) sizes() map[sourceKey]size {
 	most := map[string]int{}
 	for pl := range st.places {
 		for _, t := range pl.tiles {
@@ -214,7 +220,7 @@ func (st *stage) heights() map[sourceKey]int {
 			}
 		}
 	}
-	heights := map[sourceKey]int{}
+	sizes := map[sourceKey]size{}
 	st.small.wanted = false
 	for pl := range st.places {
 		for _, t := range pl.tiles {
@@ -228,10 +234,23 @@ func (st *stage) heights() map[sourceKey]int {
 				t.small = st.small.session != nil
 			}
 			key := sourceKey{t.pick.track.SID, t.small}
-			heights[key] = max(heights[key], t.height)
+			z := size{t.height, pl.grant.Picture.Rate}
+			if other, known := sizes[key]; known {
+				z = z.or(other)
+			}
+			sizes[key] = z
 		}
 	}
-	return heights
+	return sizes
+}
+
+// or is the size that is enough for both.
+func (z size) or(o size) size {
+	out := size{height: max(z.height, o.height)}
+	if z.rate > 0 && o.rate > 0 {
+		out.rate = max(z.rate, o.rate)
+	}
+	return out
 }
 
 // visible tells whether a tile is to show anything.
@@ -240,7 +259,7 @@ func (t *tile) visible() bool {
 }
 
 // aim gives a tile a feed of the source that it is to show. What it shows stays until the first keyframe of another. st.mu is held.
-func (st *stage) aim(t *tile, heights map[sourceKey]int, now time.Time) {
+func (st *stage) aim(t *tile, now time.Time) {
 	if !t.visible() {
 		t.clear()
 		return

@@ -112,8 +112,9 @@ type VideoSession interface {
 	// PublishVideo makes a track of this participant: one per source. The error wraps ErrForbidden when the room does not let us show it.
 	PublishVideo(ctx context.Context, p Publication) (VideoTrack, error)
 	// Watch has another participant's video track (Track SID) go to sink, in a layer that is fit for the height (pixels; 0: none for now, but stay
-	// subscribed). Called again it changes height and sink; a nil sink ends it. Like Subscribe it is a wish that outlives the link.
-	Watch(trackSID string, height int, sink VideoSink) error
+	// subscribed) and for so many pictures a second (0: all), where its sender has layers for that. Called again it changes height, rate and sink; a
+	// nil sink ends it. Like Subscribe it is a wish that outlives the link.
+	Watch(trackSID string, height, rate int, sink VideoSink) error
 	// WantKeyframe asks for a keyframe of a watched track. The caller limits how often.
 	WantKeyframe(trackSID string)
 }
@@ -236,5 +237,6 @@ type Sending struct {
 	Live    bool            // it is in the room
 	Wanted  [MaxLayers]bool // which layers anybody watches: the others need not be sent
 	Height  int             // lines, at most; 0: no bound
+	Rate    int             // pictures a second, at most; 0: no bound
 	Kbps    int             // at most; 0: no bound
 }

@@ -213,7 +213,7 @@ func (t *theatre) sit(ctx context.Context, c *livekit.Client) (leave func(), err
 	for _, p := range present {
 		for _, track := range p.Tracks {
 			if track.Video.Source == bridge.Camera {
-				err = session.(bridge.VideoSession).Watch(track.SID, 1080, t)
+				err = session.(bridge.VideoSession).Watch(track.SID, 1080, 0, t)
 				go func() {
 					for range session.Events() { // until Leave
 					}

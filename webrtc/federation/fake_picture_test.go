@@ -18,7 +18,7 @@ type watched struct {
 	asked  int // for keyframes
 }
 
-func (s *fakeSession) Watch(sid string, height int, sink bridge.VideoSink) error {
+func (s *fakeSession) Watch(sid string, height, _ int, sink bridge.VideoSink) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sink == nil {

@@ -162,7 +162,7 @@ func TestCall(t *testing.T) {
 		leg.Show(&bridge.Scene{
 			People: 3, Edition: 1, Seats: []bridge.Seat{{ID: 7, Name: "Bo", Camera: true, Phone: true}}, Speakers: []bridge.SeatID{7},
 			Tiles:  []bridge.Shown{{}, {Seat: 7, Source: bridge.Content, Width: 640, Waiting: true}},
-			Camera: bridge.Sending{Allowed: true, Live: true, Wanted: [3]bool{true}},
+			Camera: bridge.Sending{Allowed: true, Live: true, Wanted: [3]bool{true}, Rate: 15},
 		})
 		var who people
 		p.hear("people", &who, func() bool {
@@ -175,7 +175,7 @@ func TestCall(t *testing.T) {
 			return len(shown.Tiles) == 2 && shown.Tiles[1] == tile{Mid: p.tracks[3].Mid, Seat: 7, Source: sourceScreen, Width: 640, Waiting: true}
 		})
 		var what sending
-		p.hear("sending", &what, func() bool { return what.Camera.Wanted[0] && !what.Screen.Allowed })
+		p.hear("sending", &what, func() bool { return what.Camera.Wanted[0] && what.Camera.Rate == 15 && !what.Screen.Allowed })
 		leg.Tell(bridge.Standing{State: "talking", MayUnmute: true})
 		p.state(StateTalking)
 		p.hear("banner", &text, func() bool { return text.Text == "" })

@@ -211,6 +211,7 @@ type Terms struct {
 	Audio    string      `json:"audio"`            // none, send, receive, both: seen from the guest
 	Video    string      `json:"video"`            // likewise
 	Content  string      `json:"content"`          // likewise: shared screens
+	Rate     int         `json:"rate,omitempty"`   // pictures a second that the guest may send, of each; 0: no bound. sending tells when it changes
 	Names    bool        `json:"names"`            // the guest learns who is there
 	Until    time.Time   `json:"until,omitzero"`   // the link ends then, and so does the call
 	Servers  []iceServer `json:"ice_servers"`      // for RTCPeerConnection: our own TURN server, or nothing
@@ -230,6 +231,7 @@ type sendingState struct {
 	Live    bool `json:"live"`    // the room has it
 	// Wanted tells for each simulcast layer, from small to large, whether anybody watches it: the others need not be sent.
 	Wanted [3]bool `json:"wanted"`
+	Rate   int     `json:"rate,omitempty"` // pictures a second, at most: what is beyond is dropped, up to the next keyframe; 0: no bound
 }
 
 // tile is what one tile shows.

@@ -96,7 +96,7 @@ func (s *Server) terms(ctx context.Context, l links.Link, from netip.Addr, secur
 		return Terms{}, &bridge.Refused{Rule: d.Rule, Refusal: d.Refusal}
 	}
 	g := d.Grant
-	t.Foreign, t.Names = g.Foreign, g.Learn == policy.LearnNames
+	t.Foreign, t.Names, t.Rate = g.Foreign, g.Learn == policy.LearnNames, g.Picture.Rate
 	t.Lobby = t.Lobby || g.Lobby == policy.AskHost || g.Lobby == policy.WithHost
 	t.Audio, t.Video, t.Content = string(g.Audio), string(g.Video), string(g.Content)
 	if t.Language == "" {

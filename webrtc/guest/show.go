@@ -166,7 +166,9 @@ func (l *Leg) shown(list []bridge.Shown) []tile {
 	return now
 }
 
-func sendingOf(s bridge.Sending) sendingState { return sendingState{s.Allowed, s.Live, s.Wanted} }
+func sendingOf(s bridge.Sending) sendingState {
+	return sendingState{s.Allowed, s.Live, s.Wanted, s.Rate}
+}
 
 func sourceName(s bridge.Source) string {
 	switch s {

@@ -47,5 +47,5 @@ func (s *Session) sync(ctx context.Context, l *link) error {
 	defer s.mu.Unlock()
 	s.link = l
 	s.notify()
-	return s.heights(l)
+	return s.sizes(l)
 }

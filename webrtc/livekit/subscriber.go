@@ -30,6 +30,7 @@ type subscription struct {
 
 	// Guarded by Session.mu.
 	height int               // of the picture
+	rate   int               // of pictures a second; 0: all
 	remote *pion.TrackRemote // nil: it has not come yet
 	peer   *webrtc.Peer      // that it came by
 }
@@ -130,7 +131,7 @@ func (s *Session) subscribeAll(l *link) error {
 	if len(sids) == 0 {
 		return nil
 	}
-	if err := s.heights(l); err != nil {
+	if err := s.sizes(l); err != nil {
 		return err
 	}
 	return sendSubscription(l, true, sids...)

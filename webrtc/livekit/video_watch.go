@@ -14,7 +14,7 @@ import (
 
 // Watch implements bridge.VideoSession. The track may not be known yet, and the SFU may be away: the wish is kept, until the participant takes the
 // track away. One packet may still be under way when a sink is taken off.
-func (s *Session) Watch(trackSID string, height int, sink bridge.VideoSink) error {
+func (s *Session) Watch(trackSID string, height, rate int, sink bridge.VideoSink) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sink == nil {
@@ -26,12 +26,12 @@ func (s *Session) Watch(trackSID string, height int, sink bridge.VideoSink) erro
 		return err
 	}
 	w.video.Store(&sink)
-	if had && w.height == height {
+	if had && w.height == height && w.rate == rate {
 		return nil
 	}
-	w.height = height
+	w.height, w.rate = height, rate
 	s.tryToSend(func(l *link) error {
-		if err := sendHeight(l, trackSID, height); err != nil || had {
+		if err := sendSize(l, trackSID, height, rate); err != nil || had {
 			return err
 		}
 		return sendSubscription(l, true, trackSID)
@@ -39,19 +39,20 @@ func (s *Session) Watch(trackSID string, height int, sink bridge.VideoSink) erro
 	return nil
 }
 
-// sendHeight says how large a picture is wanted. LiveKit looks at the height, and for tracks that do not tell their layers also at the width.
-func sendHeight(l *link, sid string, height int) error {
-	height = max(height, 0)
+// sendSize says how large a picture is wanted, and how often. LiveKit looks at the height, and for tracks that do not tell their layers also at the width; of
+// a track with temporal layers it sends as many as make the rate, rather one too many, and of others all.
+func sendSize(l *link, sid string, height, rate int) error {
+	height, rate = max(height, 0), max(rate, 0)
 	return l.send(&lksig.SignalRequest{Message: &lksig.SignalRequest_TrackSetting{TrackSetting: &lksig.UpdateTrackSettings{
-		TrackSids: []string{sid}, Disabled: height == 0, Width: uint32(height * 16 / 9), Height: uint32(height),
+		TrackSids: []string{sid}, Disabled: height == 0, Width: uint32(height * 16 / 9), Height: uint32(height), Fps: uint32(rate),
 	}}})
 }
 
-// heights says it for all that are watched. s.mu is held.
-func (s *Session) heights(l *link) error {
+// sizes says it for all that are watched. s.mu is held.
+func (s *Session) sizes(l *link) error {
 	for sid, w := range s.wanted {
 		if w.video.Load() != nil {
-			if err := sendHeight(l, sid, w.height); err != nil {
+			if err := sendSize(l, sid, w.height, w.rate); err != nil {
 				return err
 			}
 		}

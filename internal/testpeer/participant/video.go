@@ -93,7 +93,7 @@ func (p *Participant) Watch(ctx context.Context, identity string, source bridge.
 	for {
 		for _, t := range p.People()[identity].Tracks {
 			if t.Video.Source == source {
-				return t.SID, session.Watch(t.SID, height, v)
+				return t.SID, session.Watch(t.SID, height, 0, v)
 			}
 		}
 		select {

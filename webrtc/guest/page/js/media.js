@@ -9,6 +9,7 @@ const layers = [ // from small to large
   { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ]
 const cameraKbps = 1700, screenKbps = 2500
+const screenRate = 15 // pictures a second
 const answerTime = 10_000
 const weakTime = 2500 // without packets before ICE is begun anew
 const restartTime = 6000 // for that to help
@@ -27,6 +28,7 @@ export class Media extends EventTarget {
   #uses = {} // transceivers
   #tracks = { voice: null, camera: null, screen: null }
   #wanted = null
+  #rates = {} // pictures a second that the rule takes, of camera and screen; 0: no bound
   #wanting = Promise.resolve()
   #answered = null
   #timer = 0
@@ -36,6 +38,7 @@ export class Media extends EventTarget {
     this.#signalling = signalling
     this.#terms = terms
     this.#maximum = maximum
+    this.#rates = { camera: terms.rate ?? 0, screen: terms.rate ?? 0 }
     signalling.addEventListener('answer', e => this.#answered?.resolve(e.detail.sdp))
     signalling.addEventListener('error', e => { if (['join', 'offer'].includes(e.detail.to)) this.#answered?.reject(new Error(e.detail.code)) })
     signalling.addEventListener('down', () => this.#answered?.reject(new Error('down')))
@@ -49,8 +52,8 @@ export class Media extends EventTarget {
     const c = this.connection = new RTCPeerConnection({ iceServers: this.#terms.ice_servers ?? [], bundlePolicy: 'max-bundle' })
     const { audio, video, content } = this.#terms
     this.#uses = { voice: c.addTransceiver('audio', { direction: 'sendrecv', sendEncodings: [{ maxBitrate: 40_000, priority: 'high', networkPriority: 'high' }] }), tiles: [] }
-    if (sends(video)) this.#uses.camera = c.addTransceiver('video', { direction: 'sendonly', sendEncodings: layers.map(l => ({ ...l, active: true })) })
-    if (sends(content)) this.#uses.screen = c.addTransceiver('video', { direction: 'sendonly', sendEncodings: [{ maxBitrate: screenKbps * 1000, maxFramerate: 15 }] })
+    if (sends(video)) this.#uses.camera = c.addTransceiver('video', { direction: 'sendonly', sendEncodings: layers.map(l => ({ ...l, ...this.#bound('camera'), active: true })) })
+    if (sends(content)) this.#uses.screen = c.addTransceiver('video', { direction: 'sendonly', sendEncodings: [{ maxBitrate: screenKbps * 1000, ...this.#bound('screen') }] })
     const tiles = takes(video) ? this.#maximum : takes(content) ? 1 : 0
     for (let i = 0; i < tiles; i++) this.#uses.tiles.push(c.addTransceiver('video', { direction: 'recvonly' }))
     c.ontrack = e => this.#arrived(e)
@@ -67,7 +70,7 @@ export class Media extends EventTarget {
   async put(use, track) {
     this.#tracks[use] = track
     await this.#uses[use]?.sender.replaceTrack(track)
-    if (use === 'camera') await this.want(this.#wanted)
+    if (use !== 'voice') await this.want(this.#wanted)
   }
 
   // offer begins media, or begins it anew. send gets the members of the message and sends it; the promise is kept when the answer is in force, which has so
@@ -128,24 +131,35 @@ export class Media extends EventTarget {
     this.#timer = setTimeout(() => { if (this.connection.connectionState !== 'connected') this.repair({ fresh: true }) }, restartTime)
   }
 
-  // want keeps to what of the camera anybody watches (the message "sending"); the rest is not sent. Changes come one after the other: a browser refuses one
+  // bound is how many pictures a second may be sent: the gateway drops what is beyond, up to the next keyframe.
+  #bound(use) {
+    const most = Math.min(this.#rates[use] || Infinity, use === 'screen' ? screenRate : Infinity)
+    return Number.isFinite(most) ? { maxFramerate: most } : {}
+  }
+
+  // want keeps to what the message "sending" says: what nobody watches of the camera is not sent, and no more pictures a second than the rule takes. Changes come one after the other: a browser refuses one
   // that begins while another is under way, and the latest has to win.
   want(sending) {
     this.#wanted = sending
+    if (sending) this.#rates = { camera: sending.camera.rate ?? 0, screen: sending.screen.rate ?? 0 }
     return this.#wanting = this.#wanting.then(() => this.#limit()).catch(() => {}) // of a connection that is closed
   }
 
   async #limit() {
-    const sending = this.#wanted, sender = this.#uses.camera?.sender
-    if (!sender?.track) return
-    const parameters = sender.getParameters()
-    let changed = false
-    for (const [i, encoding] of (parameters.encodings ?? []).entries()) {
-      const active = !sending?.camera.live || sending.camera.wanted[i] === true
-      changed ||= encoding.active !== active
-      encoding.active = active
+    for (const use of ['camera', 'screen']) {
+      const sending = this.#wanted?.[use], sender = this.#uses[use]?.sender, { maxFramerate } = this.#bound(use)
+      if (!sender?.track) continue
+      const parameters = sender.getParameters()
+      let changed = false
+      for (const [i, encoding] of (parameters.encodings ?? []).entries()) {
+        const active = use === 'screen' || !sending?.live || sending.wanted[i] === true
+        changed ||= encoding.active !== active || encoding.maxFramerate !== maxFramerate
+        encoding.active = active
+        if (maxFramerate) encoding.maxFramerate = maxFramerate
+        else delete encoding.maxFramerate
+      }
+      if (changed) await sender.setParameters(parameters)
     }
-    if (changed) await sender.setParameters(parameters)
   }
 
   // picture is what the messages "camera" and "screen" say of a track.
