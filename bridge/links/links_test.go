@@ -330,6 +330,8 @@ func FuzzCheck(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(token)
+	f.Add(token[:len(token)-3] + "\n" + token[len(token)-3:])
+	f.Add(token + "\r")
 	f.Add("")
 	f.Add("..")
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
