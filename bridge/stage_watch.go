@@ -33,10 +33,7 @@ func (st *stage) seatTiles(pl *place, seats []*seat) {
 // fitBudget steps a place's view down until it fits its bandwidth: first smaller layers, the last tile first, then no picture. It steps up again only
 // with something to spare. st.mu is held.
 func (st *stage) fitBudget(pl *place) {
-	budget := pl.view.Kbps
-	if most := pl.grant.Picture.Kbps; most > 0 && (budget == 0 || most < budget) {
-		budget = most
-	}
+	budget := tighter(pl.grant.Picture.Kbps, pl.view.Kbps)
 	n := len(pl.view.Tiles)
 	if budget == 0 {
 		pl.squeeze = 0
@@ -234,7 +231,7 @@ func (st *stage) sizes() map[sourceKey]size {
 				t.small = st.small.session != nil
 			}
 			key := sourceKey{t.pick.track.SID, t.small}
-			z := size{t.height, pl.grant.Picture.Rate}
+			z := size{t.height, tighter(pl.grant.Picture.Rate, pl.view.Rate)}
 			if other, known := sizes[key]; known {
 				z = z.or(other)
 			}
@@ -242,6 +239,14 @@ func (st *stage) sizes() map[sourceKey]size {
 		}
 	}
 	return sizes
+}
+
+// tighter is the smaller of two bounds; 0: there is none.
+func tighter(a, b int) int {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // or is the size that is enough for both.

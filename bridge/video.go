@@ -183,6 +183,7 @@ const MaxTiles = 25
 type View struct {
 	Tiles []Tile // at most MaxTiles; the first is the most important one
 	Kbps  int    // what all tiles together may take, by the leg's estimate of its path; 0: no bound
+	Rate  int    // pictures a second of each; 0: no bound
 }
 
 // Tile is one picture of a View.

@@ -130,6 +130,13 @@ func TestViewing(t *testing.T) {
 		if sc := screen.now(); sc.Seats != nil || sc.People != 0 || sc.Tiles[0].Seat != 0 || !sc.Camera.Live {
 			t.Errorf("told %+v", sc)
 		}
+		screen.place.View(View{Tiles: []Tile{{Height: 720, Source: Camera}, {Height: 720, Source: Content}}, Rate: 15})
+		settle()
+		video.mu.Lock()
+		if got := video.rates["camera-ann"]; got != 15 {
+			t.Errorf("%d pictures a second are asked for", got)
+		}
+		video.mu.Unlock()
 		v.Follow(SessionEvent{Kind: ParticipantChanged, Participant: bob})
 		v.Follow(SessionEvent{Kind: SpeakersChanged, Speakers: []Speaker{{SID: "PA_bob"}}})
 		settle()

@@ -144,13 +144,13 @@ func (w *window) look() {
 	for i, source := range sources {
 		if _, to := w.other.told(i); to.Allowed {
 			v.Tiles[i] = bridge.Tile{Source: source, Height: height(source, to), Rest: to.Live && !to.Wanted[0]}
-			v.Kbps = to.Kbps
+			v.Kbps, v.Rate = to.Kbps, to.Rate
 		}
 		if w.ways[i].keyframe.Swap(false) {
 			w.place.WantKeyframe(i)
 		}
 	}
-	if w.viewer != w.place || v.Kbps != w.view.Kbps || !slices.Equal(v.Tiles, w.view.Tiles) {
+	if w.viewer != w.place || v.Kbps != w.view.Kbps || v.Rate != w.view.Rate || !slices.Equal(v.Tiles, w.view.Tiles) {
 		w.viewer, w.view = w.place, v
 		w.place.View(v)
 	}

@@ -66,11 +66,11 @@ func TestLook(t *testing.T) {
 		t.Errorf("a camera: %+v", v)
 	}
 	s.theirs.Show(&bridge.Scene{
-		Camera:  bridge.Sending{Allowed: true, Live: true, Wanted: [bridge.MaxLayers]bool{true}, Height: 360, Kbps: 900},
-		Content: bridge.Sending{Allowed: true, Live: true, Height: 2000, Kbps: 900},
+		Camera:  bridge.Sending{Allowed: true, Live: true, Wanted: [bridge.MaxLayers]bool{true}, Height: 360, Rate: 15, Kbps: 900},
+		Content: bridge.Sending{Allowed: true, Live: true, Height: 2000, Rate: 15, Kbps: 900},
 	})
 	s.settle()
-	if v := s.home.view(); v.Kbps != 900 ||
+	if v := s.home.view(); v.Kbps != 900 || v.Rate != 15 ||
 		!slices.Equal(v.Tiles, []bridge.Tile{{Source: bridge.Content, Height: 1080, Rest: true}, {Source: bridge.Camera, Height: 360}}) {
 		t.Errorf("with bounds: %+v", v)
 	}
