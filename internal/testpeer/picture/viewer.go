@@ -12,20 +12,23 @@ import (
 
 // Viewer recognizes the clips that its packets are of. It implements bridge.VideoSink; its methods may be called from any goroutine.
 type Viewer struct {
-	mu      sync.Mutex
-	clips   []*Clip
-	seen    map[string]int // whole pictures, by the clip's name
-	strange int            // packets of no clip
-	keys    int
-	codec   bridge.VideoCodec
-	last    string // clip of the last whole picture
-	lastTS  uint32
-	begun   bool
-	next    uint16 // number of the packet that goes on
-	whole   bool   // the picture so far
-	of      *Clip
-	gaps    int
-	news    chan struct{}
+	mu       sync.Mutex
+	clips    []*Clip
+	seen     map[string]int // whole pictures, by the clip's name
+	pictures int
+	strange  int // packets of no clip
+	keys     int
+	codec    bridge.VideoCodec
+	last     string // clip of the last whole picture
+	lastTS   uint32
+	begun    bool
+	shown    bool // a picture, of shownTS
+	shownTS  uint32
+	next     uint16 // number of the packet that goes on
+	whole    bool   // the picture so far
+	of       *Clip
+	gaps     int
+	news     chan struct{}
 }
 
 // NewViewer makes a viewer that knows some clips.
@@ -48,6 +51,10 @@ func (v *Viewer) WriteVideo(p *bridge.VideoPacket) {
 	v.begun, v.next, v.lastTS, v.codec = true, p.Sequence+1, p.Timestamp, *p.Codec
 	if len(p.Payload) == 0 {
 		return
+	}
+	if !v.shown || p.Timestamp != v.shownTS {
+		v.shown, v.shownTS = true, p.Timestamp
+		v.pictures++
 	}
 	clip, frame, known := v.find(p.Payload)
 	if !known || clip != nil && v.of != nil && v.of != clip {
@@ -91,6 +98,7 @@ func (v *Viewer) Seen() map[string]int {
 
 // Count is a summary of what came.
 type Count struct {
+	Pictures  int // that began, of clips or not
 	Keyframes int // whole ones
 	Strange   int // packets of no clip
 	Gaps      int // in the numbers
@@ -101,7 +109,7 @@ type Count struct {
 func (v *Viewer) Count() Count {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return Count{v.keys, v.strange, v.gaps, v.codec}
+	return Count{v.pictures, v.keys, v.strange, v.gaps, v.codec}
 }
 
 // Await waits for n more whole pictures of a clip in a row, with no picture of another clip between them.

@@ -1,0 +1,89 @@
+//go:build e2e
+
+package guest_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"passerelle/bridge"
+	"passerelle/configs"
+	"passerelle/e2e/browser"
+	"passerelle/e2e/stack"
+	"passerelle/internal/egress"
+	"passerelle/internal/testpeer/participant"
+	"passerelle/internal/testpeer/picture"
+	"passerelle/webrtc/livekit"
+)
+
+// TestRuleOnThePage: a guest's page shows the banner of its rule and sends as many pictures a second as it takes; both change with the rules. Of a page that
+// does not keep to it the room gets no more, either.
+func TestRuleOnThePage(t *testing.T) {
+	rules := func(rate int, banner string) string {
+		return fmt.Sprintf("version: 1\nrules:\n  - {name: guests, when: {link: any}, grant: {video: both, banner: %q, picture: {rate: %d}}}\n", banner, rate)
+	}
+	g := openGate(t, rules(8, "Foreign line: <b>nothing classified</b>"), "")
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer stop()
+	cfg := configs.Defaults().LiveKit
+	cfg.URL, cfg.APIKey, cfg.APISecret = g.SFU.URL(), stack.Key, stack.Secret
+	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	camille, err := participant.Join(ctx, client, room, "camille", "Camille")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(camille.Leave)
+
+	address, _ := g.link(map[string]any{"name": "Anna"})
+	anna := browser.Open(t, browser.Options{Name: "anna", Scripts: []string{"ears.js"}})
+	join(anna, address)
+	says := func(banner string) func() bool {
+		return func() bool { return anna.Is(fmt.Sprintf("document.querySelector('.marking')?.textContent === %q", banner)) }
+	}
+	const camera = "connections.at(-1).getSenders().find(s => s.track?.kind === 'video')"
+	keeps := func(rate int) func() bool {
+		return func() bool { return anna.Is(fmt.Sprintf("%s.getParameters().encodings.every(e => e.maxFramerate === %d)", camera, rate)) }
+	}
+	stack.Eventually(t, patience, "the banner, as text", says("Foreign line: <b>nothing classified</b>"))
+	stack.Eventually(t, patience, "the page keeps to 8 pictures a second", keeps(8))
+
+	viewer := picture.NewViewer()
+	var who bridge.Participant
+	stack.Eventually(t, patience, "Anna is there", func() bool {
+		p, ok := camille.Find(func(p bridge.Participant) bool { return p.Name == "Anna" })
+		who = p
+		return ok
+	})
+	if _, err := camille.Watch(ctx, who.Identity, bridge.Camera, 720, viewer); err != nil {
+		t.Fatal(err)
+	}
+	stack.Eventually(t, patience, "Camille sees Anna", func() bool { return viewer.Count().Pictures > 0 })
+	// sees waits for 30 pictures: no more than the rule takes have come meanwhile, but for a second's worth at once and a tenth.
+	sees := func(what string, rate float64) {
+		t.Helper()
+		before, from, got := viewer.Count().Pictures, time.Now(), 0
+		stack.Eventually(t, patience, what+": pictures go on", func() bool {
+			got = viewer.Count().Pictures - before
+			return got >= 30
+		})
+		passed := time.Since(from).Seconds()
+		t.Logf("%s: %d pictures in %.1f s", what, got, passed)
+		if most := rate + (1.1*rate+1)*passed; float64(got) > most+1 {
+			t.Errorf("%s: %d pictures in %.1f s, at most %.0f", what, got, passed, most)
+		}
+	}
+	sees("a page that keeps to it", 8)
+	anna.Eval("(async () => { const s = " + camera + ", p = s.getParameters(); for (const e of p.encodings) delete e.maxFramerate; await s.setParameters(p) })()")
+	sees("a page that does not", 8)
+
+	g.ChangeRules(t, rules(5, "Another line"))
+	stack.Eventually(t, patience, "another banner", says("Another line"))
+	stack.Eventually(t, patience, "the page keeps to 5 pictures a second", keeps(5))
+}
