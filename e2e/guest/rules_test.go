@@ -45,11 +45,15 @@ func TestRuleOnThePage(t *testing.T) {
 	anna := browser.Open(t, browser.Options{Name: "anna", Scripts: []string{"ears.js"}})
 	join(anna, address)
 	says := func(banner string) func() bool {
-		return func() bool { return anna.Is(fmt.Sprintf("document.querySelector('.marking')?.textContent === %q", banner)) }
+		return func() bool {
+			return anna.Is(fmt.Sprintf("document.querySelector('.marking')?.textContent === %q", banner))
+		}
 	}
 	const camera = "connections.at(-1).getSenders().find(s => s.track?.kind === 'video')"
 	keeps := func(rate int) func() bool {
-		return func() bool { return anna.Is(fmt.Sprintf("%s.getParameters().encodings.every(e => e.maxFramerate === %d)", camera, rate)) }
+		return func() bool {
+			return anna.Is(fmt.Sprintf("%s.getParameters().encodings.every(e => e.maxFramerate === %d)", camera, rate))
+		}
 	}
 	stack.Eventually(t, patience, "the banner, as text", says("Foreign line: <b>nothing classified</b>"))
 	stack.Eventually(t, patience, "the page keeps to 8 pictures a second", keeps(8))
