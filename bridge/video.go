@@ -119,6 +119,9 @@ type VideoSession interface {
 	WantKeyframe(trackSID string)
 }
 
+// Taker is a VideoSession that knows in which formats the room takes pictures of it, as it was told when it joined. Implemented by livekit.Session.
+type Taker interface{ VideoCodecs() []VideoCodec }
+
 // Publication is a video track that is to be published.
 type Publication struct {
 	Source Source

@@ -49,6 +49,8 @@ func (s *fakeSession) PublishVideo(_ context.Context, p bridge.Publication) (bri
 	return t, nil
 }
 
+func (s *fakeSession) VideoCodecs() []bridge.VideoCodec { return s.takes }
+
 // heights are what is watched.
 func (s *fakeSession) heights() map[string]int {
 	s.mu.Lock()

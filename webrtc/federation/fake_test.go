@@ -26,6 +26,7 @@ type fakeSite struct {
 	refuse  error
 	hang    bool
 	present []bridge.Participant
+	takes   []bridge.VideoCodec // nil: all
 
 	mu      sync.Mutex
 	cfg     configs.LiveKit
@@ -53,6 +54,9 @@ func (s *fakeSite) Join(ctx context.Context, j bridge.Join) (bridge.Session, []b
 	defer s.mu.Unlock()
 	s.join = j
 	s.session = newSession()
+	if s.takes != nil {
+		s.session.takes = s.takes
+	}
 	return s.session, s.present, nil
 }
 
@@ -77,6 +81,7 @@ type fakeSession struct {
 	sinks   map[string]media.Sink
 	packets []rtp.Packet
 	left    bool
+	takes   []bridge.VideoCodec
 	watched map[string]watched // by track
 	shown   map[bridge.Source]*fakePicture
 }
@@ -84,6 +89,7 @@ type fakeSession struct {
 func newSession() *fakeSession {
 	return &fakeSession{
 		events: make(chan bridge.SessionEvent, 16), sinks: map[string]media.Sink{}, watched: map[string]watched{}, shown: map[bridge.Source]*fakePicture{},
+		takes: bridge.VideoCodecs(),
 	}
 }
 

@@ -59,6 +59,9 @@ func (l *Leg) join(ctx context.Context) (f *far, err error) {
 			return f, err
 		}
 	}
+	if t, ok := f.session.(bridge.Taker); ok {
+		l.codecs = t.VideoCodecs()
+	}
 	f.viewing = bridge.NewViewing(f.session, me, present, l.theirs, l.log)
 	l.voice.connect(track)
 	f.output.Attach(f.mixer, nil)

@@ -19,11 +19,12 @@ var sources = [...]bridge.Source{bridge.Content, bridge.Camera}
 //
 // Packets pass in the call that brings them. For all else wake is told that settle is to be called.
 type window struct {
-	log   *slog.Logger
-	wake  chan<- struct{}
-	other *window
-	ways  [len(sources)]way // by tile
-	scene atomic.Pointer[bridge.Scene]
+	log    *slog.Logger
+	wake   chan<- struct{}
+	other  *window
+	codecs []bridge.VideoCodec // that the other room takes
+	ways   [len(sources)]way   // by tile
+	scene  atomic.Pointer[bridge.Scene]
 
 	mu    sync.RWMutex // held while place is used
 	place bridge.Place // nil: not in a room
@@ -35,7 +36,7 @@ type window struct {
 
 // newWindows makes two, back to back. wake is a channel with a place.
 func newWindows(wake chan<- struct{}, log *slog.Logger) (ours, theirs *window) {
-	ours, theirs = &window{log: log, wake: wake}, &window{log: log, wake: wake}
+	ours, theirs = &window{log: log, wake: wake, codecs: bridge.VideoCodecs()}, &window{log: log, wake: wake, codecs: bridge.VideoCodecs()}
 	ours.other, theirs.other = theirs, ours
 	for i, source := range sources {
 		ours.ways[i] = newWay(source)
@@ -45,7 +46,7 @@ func newWindows(wake chan<- struct{}, log *slog.Logger) (ours, theirs *window) {
 }
 
 // Codecs implements bridge.Screen: what one room shows, the other shows as it is.
-func (w *window) Codecs() []bridge.VideoCodec { return bridge.VideoCodecs() }
+func (w *window) Codecs() []bridge.VideoCodec { return w.codecs }
 
 // Attach implements bridge.Screen.
 func (w *window) Attach(p bridge.Place) {

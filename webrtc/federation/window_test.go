@@ -349,4 +349,29 @@ func testPictures(t *testing.T) {
 	}
 }
 
-var _ bridge.VideoSession = (*fakeSession)(nil)
+// TestUnfit: a camera in a format that the far room does not take is not fetched, and another one is seen there.
+func TestUnfit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := &fakeSite{takes: []bridge.VideoCodec{{Kind: bridge.VP8}}}
+		leg, _ := answered(t, site)
+		home, modern := newSession(), shows("ana", false)
+		modern.Tracks[1].Video.Kind = bridge.AV1
+		room := bridge.NewViewing(home, bridge.Join{Identity: "us"}, []bridge.Participant{modern, shows("ben", false)}, leg, slog.New(slog.DiscardHandler))
+		room.Follow(bridge.SessionEvent{Kind: bridge.SpeakersChanged, Speakers: []bridge.Speaker{{SID: "PA_ana"}}})
+		cam := newCamera('b')
+		eventually(t, "Ben is seen in the far room", func() bool {
+			home.sends("camera-ben", cam, 3)
+			p := site.now().picture(bridge.Camera)
+			return p != nil && len(p.packets()) > 0
+		})
+		if h := home.heights(); len(h) != 1 {
+			t.Errorf("watched %v", h)
+		}
+		room.Close()
+	})
+}
+
+var (
+	_ bridge.VideoSession = (*fakeSession)(nil)
+	_ bridge.Taker        = (*fakeSession)(nil)
+)

@@ -34,6 +34,7 @@ func (s *Session) settle(l *link, j *lksig.JoinResponse) error {
 		}
 	}
 	clear(s.speakers)
+	s.codecs = enabledCodecs(j.GetEnabledPublishCodecs())
 	if s.self == nil {
 		s.recording = j.GetRoom().GetActiveRecording() // an answer of Join, and no event
 	}

@@ -48,6 +48,7 @@ type Session struct {
 	silent    bool                              // joining anew: who is there is told when all is back
 	speakers  map[string]float32                // by participant SID
 	track     *Track
+	codecs    []bridge.VideoCodec // that the server takes of us
 	videos    map[bridge.Source]*VideoTrack
 	dropped   []*published             // to be taken out of the room
 	sections  int                      // of video in the publisher's SDP
@@ -99,7 +100,7 @@ func newSession(c *Client, j bridge.Join, log *slog.Logger) *Session {
 		client: c, log: log, join: j, hears: j.Subscribe, shows: shows{j.Camera, j.Content},
 		events: newEvents(), wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 		room: map[string]*lksig.ParticipantInfo{}, speakers: map[string]float32{}, wanted: map[string]*subscription{},
-		videos:  map[bridge.Source]*VideoTrack{},
+		videos: map[bridge.Source]*VideoTrack{}, codecs: bridge.VideoCodecs(),
 		answers: map[uint32]error{}, asked: map[uint32]bool{},
 	}
 }

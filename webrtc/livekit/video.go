@@ -3,6 +3,7 @@ package livekit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/pion/rtcp"
@@ -37,7 +38,7 @@ type outgoingLayer struct {
 }
 
 // PublishVideo implements bridge.VideoSession. The error wraps bridge.ErrForbidden when the room does not let us show it, bridge.ErrNoCodec when
-// LiveKit has no such format, and bridge.ErrBusy after too many publications.
+// LiveKit or this room takes no such format, and bridge.ErrBusy after too many publications.
 func (s *Session) PublishVideo(ctx context.Context, p bridge.Publication) (bridge.VideoTrack, error) {
 	t, err := s.newVideo(p)
 	if err != nil {
@@ -67,6 +68,8 @@ func (s *Session) newVideo(p bridge.Publication) (*VideoTrack, error) {
 		return nil, fmt.Errorf("unknown source %q", p.Source)
 	case !s.may(t.source):
 		return nil, bridge.ErrForbidden
+	case !slices.ContainsFunc(s.codecs, p.Codec.Same):
+		return nil, fmt.Errorf("%w: the room does not take %s %s", bridge.ErrNoCodec, p.Codec.Kind, p.Codec.Fmtp)
 	case s.videos[p.Source] != nil:
 		return nil, fmt.Errorf("there is one already")
 	}

@@ -2,12 +2,14 @@ package livekit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pion/sdp/v3"
 	pion "github.com/pion/webrtc/v4"
 
 	"passerelle/bridge"
+	"passerelle/webrtc/livekit/lksig"
 )
 
 // dependencyURI is the header extension that describes how AV1's packets depend on each other
@@ -42,6 +44,31 @@ func findCodec(c bridge.VideoCodec) (pion.RTPCodecCapability, bool) {
 		}
 	}
 	return pion.RTPCodecCapability{}, false
+}
+
+// VideoCodecs implements bridge.Taker.
+func (s *Session) VideoCodecs() []bridge.VideoCodec {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.codecs)
+}
+
+// enabledCodecs are those of ours that a server takes. One that names no video at all does not tell.
+func enabledCodecs(list []*lksig.Codec) (enabled []bridge.VideoCodec) {
+	told := false
+	for _, c := range bridge.VideoCodecs() {
+		if slices.ContainsFunc(list, func(e *lksig.Codec) bool {
+			kind := kindOf(e.GetMime())
+			told = told || strings.HasPrefix(strings.ToLower(e.GetMime()), "video/")
+			return kind == c.Kind && (e.GetFmtpLine() == "" || c.Same(bridge.VideoCodec{Kind: kind, Fmtp: e.GetFmtpLine()}))
+		}) {
+			enabled = append(enabled, c)
+		}
+	}
+	if !told {
+		return bridge.VideoCodecs()
+	}
+	return enabled
 }
 
 func mimeType(k bridge.VideoKind) string { return "video/" + string(k) }

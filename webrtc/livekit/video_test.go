@@ -2,6 +2,8 @@ package livekit
 
 import (
 	"bytes"
+	"errors"
+	"log/slog"
 	"reflect"
 	"slices"
 	"testing"
@@ -185,6 +187,52 @@ func TestFindCodec(t *testing.T) {
 	}
 	if kindOf("video/vp9") != bridge.VP9 || kindOf("audio/VP8") != "" || kindOf("VP8") != "" || kindOf("video/rtx") != "" {
 		t.Error("kinds")
+	}
+}
+
+// TestEnabledCodecs: a picture in a format that the server does not take is refused before it is told of, and a server that does not tell takes all.
+func TestEnabledCodecs(t *testing.T) {
+	all := bridge.VideoCodecs()
+	list := func(mimes ...string) (list []*lksig.Codec) {
+		for _, m := range mimes {
+			list = append(list, &lksig.Codec{Mime: m})
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		told []*lksig.Codec
+		want []bridge.VideoCodec
+	}{
+		"nothing":       {nil, all},
+		"sound only":    {list("audio/opus", "audio/red"), all},
+		"all":           {list("video/VP8", "video/vp9", "video/H264", "video/AV1", "video/H265", "video/rtx", "audio/opus"), all},
+		"two":           {list("audio/opus", "video/H264", "video/vp8"), append(all[:1:1], all[2:7]...)},
+		"none of ours":  {list("video/H265"), nil},
+		"one profile":   {[]*lksig.Codec{{Mime: "video/h264", FmtpLine: "packetization-mode=1;profile-level-id=42e034"}}, all[2:3]},
+		"other profile": {[]*lksig.Codec{{Mime: "video/vp8"}, {Mime: "video/vp9", FmtpLine: "profile-id=2"}}, all[:1]},
+	} {
+		if got := enabledCodecs(c.told); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+
+	s := newSession(&Client{}, bridge.Join{Camera: true, Content: true}, slog.New(slog.DiscardHandler))
+	if !slices.Equal(s.VideoCodecs(), all) {
+		t.Errorf("before the server has told: %v", s.VideoCodecs())
+	}
+	if err := s.settle(nil, &lksig.JoinResponse{Participant: &lksig.ParticipantInfo{}, EnabledPublishCodecs: list("video/vp8")}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(s.VideoCodecs(), all[:1]) {
+		t.Errorf("the server takes %v", s.VideoCodecs())
+	}
+	p := bridge.Publication{Source: bridge.Camera, Codec: bridge.VideoCodec{Kind: bridge.VP9}, Layers: make([]bridge.Layer, 1)}
+	if _, err := s.newVideo(p); !errors.Is(err, bridge.ErrNoCodec) {
+		t.Errorf("published: %v", err)
+	}
+	p.Codec.Kind = bridge.VP8
+	if _, err := s.newVideo(p); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -223,7 +223,7 @@ func (x RequestResponse_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RequestResponse_Reason.Descriptor instead.
 func (RequestResponse_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{30, 0}
+	return file_signal_proto_rawDescGZIP(), []int{31, 0}
 }
 
 type SignalRequest struct {
@@ -1607,16 +1607,17 @@ func (x *Pong) GetTimestamp() int64 {
 }
 
 type JoinResponse struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	Room              *Room                  `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
-	Participant       *ParticipantInfo       `protobuf:"bytes,2,opt,name=participant,proto3" json:"participant,omitempty"`
-	OtherParticipants []*ParticipantInfo     `protobuf:"bytes,3,rep,name=other_participants,json=otherParticipants,proto3" json:"other_participants,omitempty"`
-	SubscriberPrimary bool                   `protobuf:"varint,6,opt,name=subscriber_primary,json=subscriberPrimary,proto3" json:"subscriber_primary,omitempty"`
-	PingTimeout       int32                  `protobuf:"varint,10,opt,name=ping_timeout,json=pingTimeout,proto3" json:"ping_timeout,omitempty"`    // seconds
-	PingInterval      int32                  `protobuf:"varint,11,opt,name=ping_interval,json=pingInterval,proto3" json:"ping_interval,omitempty"` // seconds
-	ServerInfo        *ServerInfo            `protobuf:"bytes,12,opt,name=server_info,json=serverInfo,proto3" json:"server_info,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Room                 *Room                  `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
+	Participant          *ParticipantInfo       `protobuf:"bytes,2,opt,name=participant,proto3" json:"participant,omitempty"`
+	OtherParticipants    []*ParticipantInfo     `protobuf:"bytes,3,rep,name=other_participants,json=otherParticipants,proto3" json:"other_participants,omitempty"`
+	SubscriberPrimary    bool                   `protobuf:"varint,6,opt,name=subscriber_primary,json=subscriberPrimary,proto3" json:"subscriber_primary,omitempty"`
+	PingTimeout          int32                  `protobuf:"varint,10,opt,name=ping_timeout,json=pingTimeout,proto3" json:"ping_timeout,omitempty"`    // seconds
+	PingInterval         int32                  `protobuf:"varint,11,opt,name=ping_interval,json=pingInterval,proto3" json:"ping_interval,omitempty"` // seconds
+	ServerInfo           *ServerInfo            `protobuf:"bytes,12,opt,name=server_info,json=serverInfo,proto3" json:"server_info,omitempty"`
+	EnabledPublishCodecs []*Codec               `protobuf:"bytes,14,rep,name=enabled_publish_codecs,json=enabledPublishCodecs,proto3" json:"enabled_publish_codecs,omitempty"` // none: any
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *JoinResponse) Reset() {
@@ -1698,6 +1699,65 @@ func (x *JoinResponse) GetServerInfo() *ServerInfo {
 	return nil
 }
 
+func (x *JoinResponse) GetEnabledPublishCodecs() []*Codec {
+	if x != nil {
+		return x.EnabledPublishCodecs
+	}
+	return nil
+}
+
+type Codec struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mime          string                 `protobuf:"bytes,1,opt,name=mime,proto3" json:"mime,omitempty"`
+	FmtpLine      string                 `protobuf:"bytes,2,opt,name=fmtp_line,json=fmtpLine,proto3" json:"fmtp_line,omitempty"` // empty: any
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Codec) Reset() {
+	*x = Codec{}
+	mi := &file_signal_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Codec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Codec) ProtoMessage() {}
+
+func (x *Codec) ProtoReflect() protoreflect.Message {
+	mi := &file_signal_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Codec.ProtoReflect.Descriptor instead.
+func (*Codec) Descriptor() ([]byte, []int) {
+	return file_signal_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Codec) GetMime() string {
+	if x != nil {
+		return x.Mime
+	}
+	return ""
+}
+
+func (x *Codec) GetFmtpLine() string {
+	if x != nil {
+		return x.FmtpLine
+	}
+	return ""
+}
+
 type ReconnectResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerInfo    *ServerInfo            `protobuf:"bytes,3,opt,name=server_info,json=serverInfo,proto3" json:"server_info,omitempty"`
@@ -1707,7 +1767,7 @@ type ReconnectResponse struct {
 
 func (x *ReconnectResponse) Reset() {
 	*x = ReconnectResponse{}
-	mi := &file_signal_proto_msgTypes[15]
+	mi := &file_signal_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1779,7 @@ func (x *ReconnectResponse) String() string {
 func (*ReconnectResponse) ProtoMessage() {}
 
 func (x *ReconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[15]
+	mi := &file_signal_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1792,7 @@ func (x *ReconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconnectResponse.ProtoReflect.Descriptor instead.
 func (*ReconnectResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{15}
+	return file_signal_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReconnectResponse) GetServerInfo() *ServerInfo {
@@ -1751,7 +1811,7 @@ type ParticipantUpdate struct {
 
 func (x *ParticipantUpdate) Reset() {
 	*x = ParticipantUpdate{}
-	mi := &file_signal_proto_msgTypes[16]
+	mi := &file_signal_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1823,7 @@ func (x *ParticipantUpdate) String() string {
 func (*ParticipantUpdate) ProtoMessage() {}
 
 func (x *ParticipantUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[16]
+	mi := &file_signal_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1836,7 @@ func (x *ParticipantUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipantUpdate.ProtoReflect.Descriptor instead.
 func (*ParticipantUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{16}
+	return file_signal_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ParticipantUpdate) GetParticipants() []*ParticipantInfo {
@@ -1796,7 +1856,7 @@ type TrackPublishedResponse struct {
 
 func (x *TrackPublishedResponse) Reset() {
 	*x = TrackPublishedResponse{}
-	mi := &file_signal_proto_msgTypes[17]
+	mi := &file_signal_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +1868,7 @@ func (x *TrackPublishedResponse) String() string {
 func (*TrackPublishedResponse) ProtoMessage() {}
 
 func (x *TrackPublishedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[17]
+	mi := &file_signal_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1881,7 @@ func (x *TrackPublishedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackPublishedResponse.ProtoReflect.Descriptor instead.
 func (*TrackPublishedResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{17}
+	return file_signal_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrackPublishedResponse) GetCid() string {
@@ -1847,7 +1907,7 @@ type TrackUnpublishedResponse struct {
 
 func (x *TrackUnpublishedResponse) Reset() {
 	*x = TrackUnpublishedResponse{}
-	mi := &file_signal_proto_msgTypes[18]
+	mi := &file_signal_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1919,7 @@ func (x *TrackUnpublishedResponse) String() string {
 func (*TrackUnpublishedResponse) ProtoMessage() {}
 
 func (x *TrackUnpublishedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[18]
+	mi := &file_signal_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1932,7 @@ func (x *TrackUnpublishedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackUnpublishedResponse.ProtoReflect.Descriptor instead.
 func (*TrackUnpublishedResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{18}
+	return file_signal_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TrackUnpublishedResponse) GetTrackSid() string {
@@ -1891,7 +1951,7 @@ type SpeakersChanged struct {
 
 func (x *SpeakersChanged) Reset() {
 	*x = SpeakersChanged{}
-	mi := &file_signal_proto_msgTypes[19]
+	mi := &file_signal_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1963,7 @@ func (x *SpeakersChanged) String() string {
 func (*SpeakersChanged) ProtoMessage() {}
 
 func (x *SpeakersChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[19]
+	mi := &file_signal_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1976,7 @@ func (x *SpeakersChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpeakersChanged.ProtoReflect.Descriptor instead.
 func (*SpeakersChanged) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{19}
+	return file_signal_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SpeakersChanged) GetSpeakers() []*SpeakerInfo {
@@ -1935,7 +1995,7 @@ type RoomUpdate struct {
 
 func (x *RoomUpdate) Reset() {
 	*x = RoomUpdate{}
-	mi := &file_signal_proto_msgTypes[20]
+	mi := &file_signal_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2007,7 @@ func (x *RoomUpdate) String() string {
 func (*RoomUpdate) ProtoMessage() {}
 
 func (x *RoomUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[20]
+	mi := &file_signal_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2020,7 @@ func (x *RoomUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomUpdate.ProtoReflect.Descriptor instead.
 func (*RoomUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{20}
+	return file_signal_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RoomUpdate) GetRoom() *Room {
@@ -1981,7 +2041,7 @@ type ConnectionQualityInfo struct {
 
 func (x *ConnectionQualityInfo) Reset() {
 	*x = ConnectionQualityInfo{}
-	mi := &file_signal_proto_msgTypes[21]
+	mi := &file_signal_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2053,7 @@ func (x *ConnectionQualityInfo) String() string {
 func (*ConnectionQualityInfo) ProtoMessage() {}
 
 func (x *ConnectionQualityInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[21]
+	mi := &file_signal_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2066,7 @@ func (x *ConnectionQualityInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionQualityInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionQualityInfo) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{21}
+	return file_signal_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectionQualityInfo) GetParticipantSid() string {
@@ -2039,7 +2099,7 @@ type ConnectionQualityUpdate struct {
 
 func (x *ConnectionQualityUpdate) Reset() {
 	*x = ConnectionQualityUpdate{}
-	mi := &file_signal_proto_msgTypes[22]
+	mi := &file_signal_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2111,7 @@ func (x *ConnectionQualityUpdate) String() string {
 func (*ConnectionQualityUpdate) ProtoMessage() {}
 
 func (x *ConnectionQualityUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[22]
+	mi := &file_signal_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2124,7 @@ func (x *ConnectionQualityUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionQualityUpdate.ProtoReflect.Descriptor instead.
 func (*ConnectionQualityUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{22}
+	return file_signal_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ConnectionQualityUpdate) GetUpdates() []*ConnectionQualityInfo {
@@ -2085,7 +2145,7 @@ type StreamStateInfo struct {
 
 func (x *StreamStateInfo) Reset() {
 	*x = StreamStateInfo{}
-	mi := &file_signal_proto_msgTypes[23]
+	mi := &file_signal_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2157,7 @@ func (x *StreamStateInfo) String() string {
 func (*StreamStateInfo) ProtoMessage() {}
 
 func (x *StreamStateInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[23]
+	mi := &file_signal_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2170,7 @@ func (x *StreamStateInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStateInfo.ProtoReflect.Descriptor instead.
 func (*StreamStateInfo) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{23}
+	return file_signal_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StreamStateInfo) GetParticipantSid() string {
@@ -2143,7 +2203,7 @@ type StreamStateUpdate struct {
 
 func (x *StreamStateUpdate) Reset() {
 	*x = StreamStateUpdate{}
-	mi := &file_signal_proto_msgTypes[24]
+	mi := &file_signal_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2215,7 @@ func (x *StreamStateUpdate) String() string {
 func (*StreamStateUpdate) ProtoMessage() {}
 
 func (x *StreamStateUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[24]
+	mi := &file_signal_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2228,7 @@ func (x *StreamStateUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStateUpdate.ProtoReflect.Descriptor instead.
 func (*StreamStateUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{24}
+	return file_signal_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StreamStateUpdate) GetStreamStates() []*StreamStateInfo {
@@ -2188,7 +2248,7 @@ type SubscribedQuality struct {
 
 func (x *SubscribedQuality) Reset() {
 	*x = SubscribedQuality{}
-	mi := &file_signal_proto_msgTypes[25]
+	mi := &file_signal_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +2260,7 @@ func (x *SubscribedQuality) String() string {
 func (*SubscribedQuality) ProtoMessage() {}
 
 func (x *SubscribedQuality) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[25]
+	mi := &file_signal_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +2273,7 @@ func (x *SubscribedQuality) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribedQuality.ProtoReflect.Descriptor instead.
 func (*SubscribedQuality) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{25}
+	return file_signal_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SubscribedQuality) GetQuality() VideoQuality {
@@ -2240,7 +2300,7 @@ type SubscribedCodec struct {
 
 func (x *SubscribedCodec) Reset() {
 	*x = SubscribedCodec{}
-	mi := &file_signal_proto_msgTypes[26]
+	mi := &file_signal_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2252,7 +2312,7 @@ func (x *SubscribedCodec) String() string {
 func (*SubscribedCodec) ProtoMessage() {}
 
 func (x *SubscribedCodec) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[26]
+	mi := &file_signal_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2265,7 +2325,7 @@ func (x *SubscribedCodec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribedCodec.ProtoReflect.Descriptor instead.
 func (*SubscribedCodec) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{26}
+	return file_signal_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SubscribedCodec) GetCodec() string {
@@ -2292,7 +2352,7 @@ type SubscribedQualityUpdate struct {
 
 func (x *SubscribedQualityUpdate) Reset() {
 	*x = SubscribedQualityUpdate{}
-	mi := &file_signal_proto_msgTypes[27]
+	mi := &file_signal_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2304,7 +2364,7 @@ func (x *SubscribedQualityUpdate) String() string {
 func (*SubscribedQualityUpdate) ProtoMessage() {}
 
 func (x *SubscribedQualityUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[27]
+	mi := &file_signal_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2317,7 +2377,7 @@ func (x *SubscribedQualityUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribedQualityUpdate.ProtoReflect.Descriptor instead.
 func (*SubscribedQualityUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{27}
+	return file_signal_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SubscribedQualityUpdate) GetTrackSid() string {
@@ -2345,7 +2405,7 @@ type SubscriptionPermissionUpdate struct {
 
 func (x *SubscriptionPermissionUpdate) Reset() {
 	*x = SubscriptionPermissionUpdate{}
-	mi := &file_signal_proto_msgTypes[28]
+	mi := &file_signal_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2417,7 @@ func (x *SubscriptionPermissionUpdate) String() string {
 func (*SubscriptionPermissionUpdate) ProtoMessage() {}
 
 func (x *SubscriptionPermissionUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[28]
+	mi := &file_signal_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2430,7 @@ func (x *SubscriptionPermissionUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionPermissionUpdate.ProtoReflect.Descriptor instead.
 func (*SubscriptionPermissionUpdate) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{28}
+	return file_signal_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SubscriptionPermissionUpdate) GetParticipantSid() string {
@@ -2404,7 +2464,7 @@ type SubscriptionResponse struct {
 
 func (x *SubscriptionResponse) Reset() {
 	*x = SubscriptionResponse{}
-	mi := &file_signal_proto_msgTypes[29]
+	mi := &file_signal_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2416,7 +2476,7 @@ func (x *SubscriptionResponse) String() string {
 func (*SubscriptionResponse) ProtoMessage() {}
 
 func (x *SubscriptionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[29]
+	mi := &file_signal_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2489,7 @@ func (x *SubscriptionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionResponse.ProtoReflect.Descriptor instead.
 func (*SubscriptionResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{29}
+	return file_signal_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SubscriptionResponse) GetTrackSid() string {
@@ -2463,7 +2523,7 @@ type RequestResponse struct {
 
 func (x *RequestResponse) Reset() {
 	*x = RequestResponse{}
-	mi := &file_signal_proto_msgTypes[30]
+	mi := &file_signal_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2535,7 @@ func (x *RequestResponse) String() string {
 func (*RequestResponse) ProtoMessage() {}
 
 func (x *RequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[30]
+	mi := &file_signal_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2548,7 @@ func (x *RequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestResponse.ProtoReflect.Descriptor instead.
 func (*RequestResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{30}
+	return file_signal_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RequestResponse) GetRequestId() uint32 {
@@ -2577,7 +2637,7 @@ type RoomMovedResponse struct {
 
 func (x *RoomMovedResponse) Reset() {
 	*x = RoomMovedResponse{}
-	mi := &file_signal_proto_msgTypes[31]
+	mi := &file_signal_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2589,7 +2649,7 @@ func (x *RoomMovedResponse) String() string {
 func (*RoomMovedResponse) ProtoMessage() {}
 
 func (x *RoomMovedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signal_proto_msgTypes[31]
+	mi := &file_signal_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2602,7 +2662,7 @@ func (x *RoomMovedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoomMovedResponse.ProtoReflect.Descriptor instead.
 func (*RoomMovedResponse) Descriptor() ([]byte, []int) {
-	return file_signal_proto_rawDescGZIP(), []int{31}
+	return file_signal_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RoomMovedResponse) GetRoom() *Room {
@@ -2727,7 +2787,7 @@ const file_signal_proto_rawDesc = "" +
 	"\x03rtt\x18\x02 \x01(\x03R\x03rtt\"T\n" +
 	"\x04Pong\x12.\n" +
 	"\x13last_ping_timestamp\x18\x01 \x01(\x03R\x11lastPingTimestamp\x12\x1c\n" +
-	"\ttimestamp\x18\x02 \x01(\x03R\ttimestamp\"\xdb\x02\n" +
+	"\ttimestamp\x18\x02 \x01(\x03R\ttimestamp\"\x9f\x03\n" +
 	"\fJoinResponse\x12\x1f\n" +
 	"\x04room\x18\x01 \x01(\v2\v.lksig.RoomR\x04room\x128\n" +
 	"\vparticipant\x18\x02 \x01(\v2\x16.lksig.ParticipantInfoR\vparticipant\x12E\n" +
@@ -2737,7 +2797,11 @@ const file_signal_proto_rawDesc = "" +
 	" \x01(\x05R\vpingTimeout\x12#\n" +
 	"\rping_interval\x18\v \x01(\x05R\fpingInterval\x122\n" +
 	"\vserver_info\x18\f \x01(\v2\x11.lksig.ServerInfoR\n" +
-	"serverInfo\"G\n" +
+	"serverInfo\x12B\n" +
+	"\x16enabled_publish_codecs\x18\x0e \x03(\v2\f.lksig.CodecR\x14enabledPublishCodecs\"8\n" +
+	"\x05Codec\x12\x12\n" +
+	"\x04mime\x18\x01 \x01(\tR\x04mime\x12\x1b\n" +
+	"\tfmtp_line\x18\x02 \x01(\tR\bfmtpLine\"G\n" +
 	"\x11ReconnectResponse\x122\n" +
 	"\vserver_info\x18\x03 \x01(\v2\x11.lksig.ServerInfoR\n" +
 	"serverInfo\"O\n" +
@@ -2824,7 +2888,7 @@ func file_signal_proto_rawDescGZIP() []byte {
 }
 
 var file_signal_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_signal_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_signal_proto_goTypes = []any{
 	(SignalTarget)(0),                    // 0: lksig.SignalTarget
 	(StreamState)(0),                     // 1: lksig.StreamState
@@ -2845,36 +2909,37 @@ var file_signal_proto_goTypes = []any{
 	(*Ping)(nil),                         // 16: lksig.Ping
 	(*Pong)(nil),                         // 17: lksig.Pong
 	(*JoinResponse)(nil),                 // 18: lksig.JoinResponse
-	(*ReconnectResponse)(nil),            // 19: lksig.ReconnectResponse
-	(*ParticipantUpdate)(nil),            // 20: lksig.ParticipantUpdate
-	(*TrackPublishedResponse)(nil),       // 21: lksig.TrackPublishedResponse
-	(*TrackUnpublishedResponse)(nil),     // 22: lksig.TrackUnpublishedResponse
-	(*SpeakersChanged)(nil),              // 23: lksig.SpeakersChanged
-	(*RoomUpdate)(nil),                   // 24: lksig.RoomUpdate
-	(*ConnectionQualityInfo)(nil),        // 25: lksig.ConnectionQualityInfo
-	(*ConnectionQualityUpdate)(nil),      // 26: lksig.ConnectionQualityUpdate
-	(*StreamStateInfo)(nil),              // 27: lksig.StreamStateInfo
-	(*StreamStateUpdate)(nil),            // 28: lksig.StreamStateUpdate
-	(*SubscribedQuality)(nil),            // 29: lksig.SubscribedQuality
-	(*SubscribedCodec)(nil),              // 30: lksig.SubscribedCodec
-	(*SubscribedQualityUpdate)(nil),      // 31: lksig.SubscribedQualityUpdate
-	(*SubscriptionPermissionUpdate)(nil), // 32: lksig.SubscriptionPermissionUpdate
-	(*SubscriptionResponse)(nil),         // 33: lksig.SubscriptionResponse
-	(*RequestResponse)(nil),              // 34: lksig.RequestResponse
-	(*RoomMovedResponse)(nil),            // 35: lksig.RoomMovedResponse
-	nil,                                  // 36: lksig.UpdateParticipantMetadata.AttributesEntry
-	(TrackType)(0),                       // 37: lksig.TrackType
-	(TrackSource)(0),                     // 38: lksig.TrackSource
-	(*VideoLayer)(nil),                   // 39: lksig.VideoLayer
-	(VideoLayer_Mode)(0),                 // 40: lksig.VideoLayer.Mode
-	(DisconnectReason)(0),                // 41: lksig.DisconnectReason
-	(*Room)(nil),                         // 42: lksig.Room
-	(*ParticipantInfo)(nil),              // 43: lksig.ParticipantInfo
-	(*ServerInfo)(nil),                   // 44: lksig.ServerInfo
-	(*TrackInfo)(nil),                    // 45: lksig.TrackInfo
-	(*SpeakerInfo)(nil),                  // 46: lksig.SpeakerInfo
-	(ConnectionQuality)(0),               // 47: lksig.ConnectionQuality
-	(VideoQuality)(0),                    // 48: lksig.VideoQuality
+	(*Codec)(nil),                        // 19: lksig.Codec
+	(*ReconnectResponse)(nil),            // 20: lksig.ReconnectResponse
+	(*ParticipantUpdate)(nil),            // 21: lksig.ParticipantUpdate
+	(*TrackPublishedResponse)(nil),       // 22: lksig.TrackPublishedResponse
+	(*TrackUnpublishedResponse)(nil),     // 23: lksig.TrackUnpublishedResponse
+	(*SpeakersChanged)(nil),              // 24: lksig.SpeakersChanged
+	(*RoomUpdate)(nil),                   // 25: lksig.RoomUpdate
+	(*ConnectionQualityInfo)(nil),        // 26: lksig.ConnectionQualityInfo
+	(*ConnectionQualityUpdate)(nil),      // 27: lksig.ConnectionQualityUpdate
+	(*StreamStateInfo)(nil),              // 28: lksig.StreamStateInfo
+	(*StreamStateUpdate)(nil),            // 29: lksig.StreamStateUpdate
+	(*SubscribedQuality)(nil),            // 30: lksig.SubscribedQuality
+	(*SubscribedCodec)(nil),              // 31: lksig.SubscribedCodec
+	(*SubscribedQualityUpdate)(nil),      // 32: lksig.SubscribedQualityUpdate
+	(*SubscriptionPermissionUpdate)(nil), // 33: lksig.SubscriptionPermissionUpdate
+	(*SubscriptionResponse)(nil),         // 34: lksig.SubscriptionResponse
+	(*RequestResponse)(nil),              // 35: lksig.RequestResponse
+	(*RoomMovedResponse)(nil),            // 36: lksig.RoomMovedResponse
+	nil,                                  // 37: lksig.UpdateParticipantMetadata.AttributesEntry
+	(TrackType)(0),                       // 38: lksig.TrackType
+	(TrackSource)(0),                     // 39: lksig.TrackSource
+	(*VideoLayer)(nil),                   // 40: lksig.VideoLayer
+	(VideoLayer_Mode)(0),                 // 41: lksig.VideoLayer.Mode
+	(DisconnectReason)(0),                // 42: lksig.DisconnectReason
+	(*Room)(nil),                         // 43: lksig.Room
+	(*ParticipantInfo)(nil),              // 44: lksig.ParticipantInfo
+	(*ServerInfo)(nil),                   // 45: lksig.ServerInfo
+	(*TrackInfo)(nil),                    // 46: lksig.TrackInfo
+	(*SpeakerInfo)(nil),                  // 47: lksig.SpeakerInfo
+	(ConnectionQuality)(0),               // 48: lksig.ConnectionQuality
+	(VideoQuality)(0),                    // 49: lksig.VideoQuality
 }
 var file_signal_proto_depIdxs = []int32{
 	6,  // 0: lksig.SignalRequest.offer:type_name -> lksig.SessionDescription
@@ -2892,62 +2957,63 @@ var file_signal_proto_depIdxs = []int32{
 	6,  // 12: lksig.SignalResponse.answer:type_name -> lksig.SessionDescription
 	6,  // 13: lksig.SignalResponse.offer:type_name -> lksig.SessionDescription
 	7,  // 14: lksig.SignalResponse.trickle:type_name -> lksig.TrickleRequest
-	20, // 15: lksig.SignalResponse.update:type_name -> lksig.ParticipantUpdate
-	21, // 16: lksig.SignalResponse.track_published:type_name -> lksig.TrackPublishedResponse
+	21, // 15: lksig.SignalResponse.update:type_name -> lksig.ParticipantUpdate
+	22, // 16: lksig.SignalResponse.track_published:type_name -> lksig.TrackPublishedResponse
 	15, // 17: lksig.SignalResponse.leave:type_name -> lksig.LeaveRequest
 	10, // 18: lksig.SignalResponse.mute:type_name -> lksig.MuteTrackRequest
-	23, // 19: lksig.SignalResponse.speakers_changed:type_name -> lksig.SpeakersChanged
-	24, // 20: lksig.SignalResponse.room_update:type_name -> lksig.RoomUpdate
-	26, // 21: lksig.SignalResponse.connection_quality:type_name -> lksig.ConnectionQualityUpdate
-	28, // 22: lksig.SignalResponse.stream_state_update:type_name -> lksig.StreamStateUpdate
-	31, // 23: lksig.SignalResponse.subscribed_quality_update:type_name -> lksig.SubscribedQualityUpdate
-	32, // 24: lksig.SignalResponse.subscription_permission_update:type_name -> lksig.SubscriptionPermissionUpdate
-	22, // 25: lksig.SignalResponse.track_unpublished:type_name -> lksig.TrackUnpublishedResponse
-	19, // 26: lksig.SignalResponse.reconnect:type_name -> lksig.ReconnectResponse
+	24, // 19: lksig.SignalResponse.speakers_changed:type_name -> lksig.SpeakersChanged
+	25, // 20: lksig.SignalResponse.room_update:type_name -> lksig.RoomUpdate
+	27, // 21: lksig.SignalResponse.connection_quality:type_name -> lksig.ConnectionQualityUpdate
+	29, // 22: lksig.SignalResponse.stream_state_update:type_name -> lksig.StreamStateUpdate
+	32, // 23: lksig.SignalResponse.subscribed_quality_update:type_name -> lksig.SubscribedQualityUpdate
+	33, // 24: lksig.SignalResponse.subscription_permission_update:type_name -> lksig.SubscriptionPermissionUpdate
+	23, // 25: lksig.SignalResponse.track_unpublished:type_name -> lksig.TrackUnpublishedResponse
+	20, // 26: lksig.SignalResponse.reconnect:type_name -> lksig.ReconnectResponse
 	17, // 27: lksig.SignalResponse.pong_resp:type_name -> lksig.Pong
-	33, // 28: lksig.SignalResponse.subscription_response:type_name -> lksig.SubscriptionResponse
-	34, // 29: lksig.SignalResponse.request_response:type_name -> lksig.RequestResponse
-	35, // 30: lksig.SignalResponse.room_moved:type_name -> lksig.RoomMovedResponse
+	34, // 28: lksig.SignalResponse.subscription_response:type_name -> lksig.SubscriptionResponse
+	35, // 29: lksig.SignalResponse.request_response:type_name -> lksig.RequestResponse
+	36, // 30: lksig.SignalResponse.room_moved:type_name -> lksig.RoomMovedResponse
 	0,  // 31: lksig.TrickleRequest.target:type_name -> lksig.SignalTarget
-	37, // 32: lksig.AddTrackRequest.type:type_name -> lksig.TrackType
-	38, // 33: lksig.AddTrackRequest.source:type_name -> lksig.TrackSource
-	39, // 34: lksig.AddTrackRequest.layers:type_name -> lksig.VideoLayer
+	38, // 32: lksig.AddTrackRequest.type:type_name -> lksig.TrackType
+	39, // 33: lksig.AddTrackRequest.source:type_name -> lksig.TrackSource
+	40, // 34: lksig.AddTrackRequest.layers:type_name -> lksig.VideoLayer
 	9,  // 35: lksig.AddTrackRequest.simulcast_codecs:type_name -> lksig.SimulcastCodec
-	39, // 36: lksig.SimulcastCodec.layers:type_name -> lksig.VideoLayer
-	40, // 37: lksig.SimulcastCodec.video_layer_mode:type_name -> lksig.VideoLayer.Mode
-	36, // 38: lksig.UpdateParticipantMetadata.attributes:type_name -> lksig.UpdateParticipantMetadata.AttributesEntry
+	40, // 36: lksig.SimulcastCodec.layers:type_name -> lksig.VideoLayer
+	41, // 37: lksig.SimulcastCodec.video_layer_mode:type_name -> lksig.VideoLayer.Mode
+	37, // 38: lksig.UpdateParticipantMetadata.attributes:type_name -> lksig.UpdateParticipantMetadata.AttributesEntry
 	6,  // 39: lksig.SyncState.answer:type_name -> lksig.SessionDescription
 	11, // 40: lksig.SyncState.subscription:type_name -> lksig.UpdateSubscription
-	21, // 41: lksig.SyncState.publish_tracks:type_name -> lksig.TrackPublishedResponse
+	22, // 41: lksig.SyncState.publish_tracks:type_name -> lksig.TrackPublishedResponse
 	6,  // 42: lksig.SyncState.offer:type_name -> lksig.SessionDescription
-	41, // 43: lksig.LeaveRequest.reason:type_name -> lksig.DisconnectReason
+	42, // 43: lksig.LeaveRequest.reason:type_name -> lksig.DisconnectReason
 	2,  // 44: lksig.LeaveRequest.action:type_name -> lksig.LeaveRequest.Action
-	42, // 45: lksig.JoinResponse.room:type_name -> lksig.Room
-	43, // 46: lksig.JoinResponse.participant:type_name -> lksig.ParticipantInfo
-	43, // 47: lksig.JoinResponse.other_participants:type_name -> lksig.ParticipantInfo
-	44, // 48: lksig.JoinResponse.server_info:type_name -> lksig.ServerInfo
-	44, // 49: lksig.ReconnectResponse.server_info:type_name -> lksig.ServerInfo
-	43, // 50: lksig.ParticipantUpdate.participants:type_name -> lksig.ParticipantInfo
-	45, // 51: lksig.TrackPublishedResponse.track:type_name -> lksig.TrackInfo
-	46, // 52: lksig.SpeakersChanged.speakers:type_name -> lksig.SpeakerInfo
-	42, // 53: lksig.RoomUpdate.room:type_name -> lksig.Room
-	47, // 54: lksig.ConnectionQualityInfo.quality:type_name -> lksig.ConnectionQuality
-	25, // 55: lksig.ConnectionQualityUpdate.updates:type_name -> lksig.ConnectionQualityInfo
-	1,  // 56: lksig.StreamStateInfo.state:type_name -> lksig.StreamState
-	27, // 57: lksig.StreamStateUpdate.stream_states:type_name -> lksig.StreamStateInfo
-	48, // 58: lksig.SubscribedQuality.quality:type_name -> lksig.VideoQuality
-	29, // 59: lksig.SubscribedCodec.qualities:type_name -> lksig.SubscribedQuality
-	30, // 60: lksig.SubscribedQualityUpdate.subscribed_codecs:type_name -> lksig.SubscribedCodec
-	3,  // 61: lksig.RequestResponse.reason:type_name -> lksig.RequestResponse.Reason
-	8,  // 62: lksig.RequestResponse.add_track:type_name -> lksig.AddTrackRequest
-	10, // 63: lksig.RequestResponse.mute:type_name -> lksig.MuteTrackRequest
-	13, // 64: lksig.RequestResponse.update_metadata:type_name -> lksig.UpdateParticipantMetadata
-	42, // 65: lksig.RoomMovedResponse.room:type_name -> lksig.Room
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	43, // 45: lksig.JoinResponse.room:type_name -> lksig.Room
+	44, // 46: lksig.JoinResponse.participant:type_name -> lksig.ParticipantInfo
+	44, // 47: lksig.JoinResponse.other_participants:type_name -> lksig.ParticipantInfo
+	45, // 48: lksig.JoinResponse.server_info:type_name -> lksig.ServerInfo
+	19, // 49: lksig.JoinResponse.enabled_publish_codecs:type_name -> lksig.Codec
+	45, // 50: lksig.ReconnectResponse.server_info:type_name -> lksig.ServerInfo
+	44, // 51: lksig.ParticipantUpdate.participants:type_name -> lksig.ParticipantInfo
+	46, // 52: lksig.TrackPublishedResponse.track:type_name -> lksig.TrackInfo
+	47, // 53: lksig.SpeakersChanged.speakers:type_name -> lksig.SpeakerInfo
+	43, // 54: lksig.RoomUpdate.room:type_name -> lksig.Room
+	48, // 55: lksig.ConnectionQualityInfo.quality:type_name -> lksig.ConnectionQuality
+	26, // 56: lksig.ConnectionQualityUpdate.updates:type_name -> lksig.ConnectionQualityInfo
+	1,  // 57: lksig.StreamStateInfo.state:type_name -> lksig.StreamState
+	28, // 58: lksig.StreamStateUpdate.stream_states:type_name -> lksig.StreamStateInfo
+	49, // 59: lksig.SubscribedQuality.quality:type_name -> lksig.VideoQuality
+	30, // 60: lksig.SubscribedCodec.qualities:type_name -> lksig.SubscribedQuality
+	31, // 61: lksig.SubscribedQualityUpdate.subscribed_codecs:type_name -> lksig.SubscribedCodec
+	3,  // 62: lksig.RequestResponse.reason:type_name -> lksig.RequestResponse.Reason
+	8,  // 63: lksig.RequestResponse.add_track:type_name -> lksig.AddTrackRequest
+	10, // 64: lksig.RequestResponse.mute:type_name -> lksig.MuteTrackRequest
+	13, // 65: lksig.RequestResponse.update_metadata:type_name -> lksig.UpdateParticipantMetadata
+	43, // 66: lksig.RoomMovedResponse.room:type_name -> lksig.Room
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_signal_proto_init() }
@@ -2992,7 +3058,7 @@ func file_signal_proto_init() {
 		(*SignalResponse_RequestResponse)(nil),
 		(*SignalResponse_RoomMoved)(nil),
 	}
-	file_signal_proto_msgTypes[30].OneofWrappers = []any{
+	file_signal_proto_msgTypes[31].OneofWrappers = []any{
 		(*RequestResponse_AddTrack)(nil),
 		(*RequestResponse_Mute)(nil),
 		(*RequestResponse_UpdateMetadata)(nil),
@@ -3003,7 +3069,7 @@ func file_signal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signal_proto_rawDesc), len(file_signal_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
