@@ -13,7 +13,7 @@ func (p *problems) guests(g Guests) {
 	p.listen("guests.udp_listen", g.UDPListen)
 	p.listen("guests.tcp_listen", g.TCPListen)
 	p.listen("guests.turn_listen", g.TURNListen)
-	if g.TURNURL != "" && !strings.HasPrefix(g.TURNURL, "turn:") && !strings.HasPrefix(g.TURNURL, "turns:") {
+	if g.TURNURL != "" && (!strings.HasPrefix(g.TURNURL, "turn:") && !strings.HasPrefix(g.TURNURL, "turns:") || strings.ContainsAny(g.TURNURL, " \t\r\n<>\"")) {
 		p.text("guests.turn_url", g.TURNURL, "a URL such as turns:guests.example.org:443?transport=tcp")
 	}
 	p.url("guests.public_url", g.PublicURL, "https://guests.example.org")

@@ -137,6 +137,10 @@ func TestValidateRefuses(t *testing.T) {
 		{`sip.trunks[0].encryption: "maybe": expected require, prefer or off`, func(c *Config) { c.SIP.Trunks[0].Encryption = "maybe" }},
 		{`sip.trunks[0].max_calls: 501: expected 0 to 500`, func(c *Config) { c.SIP.Trunks[0].MaxCalls = 501 }},
 		{`sip.trunks[0].call_rate: -1`, func(c *Config) { c.SIP.Trunks[0].CallRate = -1 }},
+		{`guests.turn_url: "stun:a.example": expected`, func(c *Config) { c.Guests.TURNURL = "stun:a.example" }},
+		{`guests.turn_url: "turn:a>b": expected`, func(c *Config) { c.Guests.TURNURL = "turn:a>b" }},
+		{`guests.origins[1]: "a.example": expected an origin`, func(c *Config) { c.Guests.Origins = []string{"*", "a.example"} }},
+		{`guests.tiles: 26: expected 0 to 25`, func(c *Config) { c.Guests.Tiles = 26 }},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			cfg := good()
