@@ -30,8 +30,7 @@ type kept struct {
 const (
 	passHangover = transcode.Rate * 240 / 1000 // after a voice, as of who is decoded
 	checkEvery   = transcode.Rate              // quiet packets
-	silenceEvery = keepAlive * transcode.FrameSamples
-	loudNoise    = -45 // dBov below 4 kHz: louder is never left out, whatever the encoder takes it for
+	loudNoise    = -45                         // dBov below 4 kHz: louder is never left out, whatever the encoder takes it for
 )
 
 // voice tells whether a packet is to be passed on.
@@ -85,9 +84,10 @@ func (u *uplink) pass(f *media.Frame, heard bool) {
 	u.local.WriteFrame(f)
 	if !voice {
 		u.talking = false
-		if at-p.sent >= silenceEvery {
+		if at-p.sent >= uint32(u.pause)*transcode.FrameSamples {
 			p.count = 0 // nothing older is sent after it
 			u.send(silence[:], at, quiet)
+			u.pause = min(2*u.pause, longKeepAlive)
 			return
 		}
 		p.keep(f.Payload, at)
@@ -97,7 +97,7 @@ func (u *uplink) pass(f *media.Frame, heard bool) {
 	if u.talking {
 		u.clock.sequence += uint16(lost)
 	}
-	u.talking = true
+	u.talking, u.pause = true, keepAlive
 	for _, k := range p.recent[:p.count] {
 		if at-k.at <= lookBack*transcode.FrameSamples {
 			u.send(k.payload, k.at, quiet)

@@ -47,6 +47,7 @@ type uplink struct {
 	waiting  int // how many frames of history there are
 	talking  bool
 	silent   int     // frames since the last packet
+	pause    int     // frames after which a packet of silence is sent
 	passing  passing // of Opus
 
 	pcm     []int16
@@ -65,8 +66,10 @@ type spoken struct {
 const (
 	// lookBack is how many frames before the detected start of speech are sent, so that no word loses its beginning: 60 ms.
 	lookBack = 3
-	// keepAlive is how many silent frames pass between two packets of silence, as Opus DTX has it: 400 ms.
-	keepAlive = 20
+	// keepAlive is how many silent frames pass until a packet of silence, as Opus DTX has it: 400 ms. Each pause is twice as long as the one before, up to
+	// longKeepAlive: silent telephones are most of a large room, and such packets were a fifteenth of what each costs.
+	keepAlive     = 20
+	longKeepAlive = 100
 	// longestPacket is 120 ms at 48 kHz: RFC 6716, section 3.1, allows no more.
 	longestPacket = transcode.Rate * 120 / 1000
 )
@@ -74,8 +77,8 @@ const (
 func newUplink(log *slog.Logger, m *metrics, tones chan<- byte) *uplink {
 	u := &uplink{
 		log: log, metrics: m, tones: tones,
-		payload: make([]byte, 1275),
-		clock:   timeline{out: rand.Uint32(), sequence: uint16(rand.Uint32())},
+		payload: make([]byte, 1275), pause: keepAlive,
+		clock: timeline{out: rand.Uint32(), sequence: uint16(rand.Uint32())},
 	}
 	_ = u.packet.Header.SetExtension(AudioLevelID, u.level[:]) // one byte under a small id always fits
 	return u
@@ -254,9 +257,10 @@ func (u *uplink) take(pcm []int16, at, ticks uint32, lost int) {
 func (u *uplink) say() {
 	if !u.speech.Speech(u.frame) {
 		u.talking = false
-		if u.silent++; u.silent >= keepAlive {
+		if u.silent++; u.silent >= u.pause {
 			u.write(silence[:], u.start, quiet)
 			u.waiting = 0 // nothing older is sent after it
+			u.pause = min(2*u.pause, longKeepAlive)
 			return
 		}
 		if u.waiting == lookBack {
@@ -271,7 +275,7 @@ func (u *uplink) say() {
 		return
 	}
 	u.clock.marker = u.clock.marker || !u.talking
-	u.talking = true
+	u.talking, u.pause = true, keepAlive
 	for _, h := range u.history[:u.waiting] {
 		if u.start-h.start <= lookBack*transcode.FrameSamples {
 			u.encode(h.pcm, h.start)
