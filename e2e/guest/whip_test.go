@@ -29,13 +29,13 @@ import (
 )
 
 // TestWHIPClient has Debian's whip-client, which is GStreamer's, publish by a link: what it plays is heard in the room, what it shows is seen there, and it
-// is gone when the link is taken back.
+// is gone when the link is taken back. Once more it finds our TURN server by the answer's Link, and its candidates follow the offer: all goes by the relay.
 func TestWHIPClient(t *testing.T) {
 	if _, err := exec.LookPath("whip-client"); err != nil {
 		t.Fatal("whip-client is not installed: apt-get install simple-whip-client gstreamer1.0-nice gstreamer1.0-plugins-good gstreamer1.0-plugins-bad")
 	}
 	page := stack.FreePort(t)
-	s := stack.Start(t, stack.Options{Extra: fmt.Sprintf("guests: {listen: %q}", page)})
+	s := stack.Start(t, stack.Options{Extra: fmt.Sprintf("guests: {listen: %q, turn_listen: %q}", page, stack.FreePort(t))})
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 
@@ -60,31 +60,8 @@ func TestWHIPClient(t *testing.T) {
 	clip := speech.Say(t, "en", "The studio speaks to everybody in this room, and shows a ball that jumps.", transcode.Rate)
 	sound := filepath.Join(t.TempDir(), "sound.wav")
 	play(t, sound, slices.Repeat(clip, 10))
-	log := &said.Text{}
-	c := exec.Command("whip-client", "-n", "-l", "6", "-u", "http://"+page+"/whip/whip", "-t", token,
-		"-A", "filesrc location="+sound+" ! wavparse ! identity sync=true ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=2 ! queue ! "+
-			"opusenc frame-size=20 ! rtpopuspay pt=100 ! queue ! application/x-rtp,media=audio,encoding-name=OPUS,payload=100",
-		"-V", "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=180,framerate=15/1 ! videoconvert ! queue ! "+
-			"vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay pt=96 ! queue ! application/x-rtp,media=video,encoding-name=VP8,payload=96")
-	c.Env = append(os.Environ(), loadable(t)...)
-	c.Stdout, c.Stderr = log, log
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	from := time.Now()
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		_ = c.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		<-gone
-		if t.Failed() {
-			t.Logf("whip-client:\n%s", log)
-		}
-	})
+	publish(t, "http://"+page+"/whip/whip", token, sound, "-n")
 
 	stack.Hears(t, "what whip-client plays", clip, func() ([]int16, time.Time) { return camille.Tape.Since(from) })
 	var studio bridge.Participant
@@ -100,6 +77,48 @@ func TestWHIPClient(t *testing.T) {
 		_, there := camille.People()[studio.Identity]
 		return !there
 	})
+
+	if _, token, err = k.Create(ctx, links.Wish{Room: "whip", Name: "Relayed"}); err != nil {
+		t.Fatal(err)
+	}
+	log := publish(t, "http://"+page+"/whip", token, sound, "--follow-link", "--force-turn")
+	stack.Eventually(t, 20*time.Second, "a picture by the relay", func() bool {
+		p, ok := camille.Find(func(p bridge.Participant) bool { return p.Name == "Relayed" })
+		return ok && len(p.Tracks) == 2
+	})
+	if !strings.Contains(log.String(), "turn://") || strings.Contains(log.String(), "stun://") {
+		t.Errorf("whip-client was told of other servers than ours:\n%s", log)
+	}
+}
+
+// publish has whip-client publish a sound and a ball that jumps, until the test ends. It answers what it says.
+func publish(t *testing.T, url, token, sound string, options ...string) *said.Text {
+	t.Helper()
+	log := &said.Text{}
+	c := exec.Command("whip-client", append(options, "-l", "6", "-u", url, "-t", token,
+		"-A", "filesrc location="+sound+" ! wavparse ! identity sync=true ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=2 ! queue ! "+
+			"opusenc frame-size=20 ! rtpopuspay pt=100 ! queue ! application/x-rtp,media=audio,encoding-name=OPUS,payload=100",
+		"-V", "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=180,framerate=15/1 ! videoconvert ! queue ! "+
+			"vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay pt=96 ! queue ! application/x-rtp,media=video,encoding-name=VP8,payload=96")...)
+	c.Env = append(os.Environ(), loadable(t)...)
+	c.Stdout, c.Stderr = log, log
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = c.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		<-gone
+		if t.Failed() {
+			t.Logf("whip-client %s:\n%s", strings.Join(options, " "), log)
+		}
+	})
+	return log
 }
 
 // loadable makes Debian 12's whip-client start at all: it is linked with libsoup 2, libnice is, by way of libgupnp-igd, with libsoup 3, and the two refuse to
