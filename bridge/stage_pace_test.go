@@ -48,6 +48,9 @@ func TestRate(t *testing.T) {
 		if got := film(th, pl, own, s, cam, time.Second/60, 10*time.Second); got > 10*18+15 || got < 20 {
 			t.Errorf("%d pictures in 10 s", got)
 		}
+		if pl.beyond.Load() < 300 {
+			t.Errorf("%d packets are counted as too many", pl.beyond.Load())
+		}
 		packets := own.track(Camera).packets(0)
 		checkStream(t, packets)
 		// After a picture that was left out comes a keyframe: all that was passed can be decoded.

@@ -32,6 +32,7 @@ type place struct {
 	changed  chan struct{}
 	tiles    [MaxTiles]*tile
 	dropped  atomic.Int64 // times that the leg was too slow
+	beyond   atomic.Int64 // packets of pictures that were more a second than the grant takes
 	out      VideoPacket  // of serve
 	scratch  scratch      // of serve
 
@@ -126,6 +127,9 @@ func (pl *place) leave() {
 	pl.running.Wait()
 	if n := pl.dropped.Load(); n > 0 {
 		pl.log.Info("the leg was too slow for pictures", "times", n)
+	}
+	if n := pl.beyond.Load(); n > 0 {
+		pl.log.Info("the leg sent more pictures a second than its rule takes", "packets", n)
 	}
 }
 

@@ -116,6 +116,7 @@ func (pl *place) WriteVideo(source Source, layer int, p *VideoPacket) {
 	if out := up.pass(f, p); out != nil {
 		_ = f.track.WriteVideo(layer, out) // a session that is over says so by its events
 	} else if up.pace.dropped {
+		pl.beyond.Add(1)
 		s.wantKeyframe(layer) // the SFU sees no gap, and would not ask
 	}
 }
