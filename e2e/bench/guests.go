@@ -83,6 +83,11 @@ func (b *bench) guests(ctx context.Context) error {
 	b.report.guests = append(b.report.guests, w)
 	b.say("  %s", w)
 
+	if b.report.passed, err = passedAudio(ctx, r, token, client, said); err != nil {
+		return fmt.Errorf("passed audio: %w", err)
+	}
+	b.say("  audio that is passed: p50 %v p99 %v", of(b.report.passed, .5), of(b.report.passed, .99))
+
 	clip, err := picture.Make(ctx, "speaker", bridge.VideoCodec{Kind: bridge.VP8}, 960, 640, 5*picture.Rate) // about 1 Mbit/s
 	if err != nil {
 		return err
@@ -130,7 +135,7 @@ func (b *bench) watch(ctx context.Context, r *rig, token string, n int, see bool
 	if err != nil {
 		return w, err
 	}
-	t := &theatre{first: map[string]time.Time{}}
+	t := &theatre{alone: map[string]sight{}}
 	defer func() {
 		t.leave()
 		err = errors.Join(err, port.Close())
@@ -181,6 +186,7 @@ func (b *bench) watch(ctx context.Context, r *rig, token string, n int, see bool
 	for i, pid := range pids {
 		used[i] = cpuTime(pid)
 	}
+	t.compare()
 	packets, bytes, at := t.packets.Load(), t.bytes.Load(), time.Now()
 	time.Sleep(b.measure)
 	took := time.Since(at).Seconds()
@@ -200,7 +206,7 @@ type theatre struct {
 
 	mu    sync.Mutex
 	peers []*webrtc.Peer
-	first map[string]time.Time // when a packet came to the participant, by what is in it
+	alone map[string]sight // packets that only one of the two has got so far, by what is in them
 	later []time.Duration
 }
 
@@ -271,26 +277,7 @@ func (t *theatre) come(ctx context.Context, r *rig, port *webrtc.Port, token str
 			return err
 		}
 	}
-	offer, err := p.Offer(ctx, false)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.page+"/whep", strings.NewReader(offer))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Content-Type", "application/sdp")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("WHEP: %s %s %w", response.Status, answer, err)
-	}
-	if err := p.Accept(string(answer)); err != nil {
+	if err := connect(ctx, p, "http://"+r.page+"/whep", token); err != nil {
 		return err
 	}
 	select {
@@ -303,10 +290,41 @@ func (t *theatre) come(ctx context.Context, r *rig, port *webrtc.Port, token str
 	}
 }
 
+// connect offers a peer connection to a WHIP or WHEP address.
+func connect(ctx context.Context, p *webrtc.Peer, address, token string) error {
+	offer, err := p.Offer(ctx, false)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(offer))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Content-Type", "application/sdp")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusCreated {
+		return fmt.Errorf("%s: %s %s %w", address, response.Status, answer, err)
+	}
+	return p.Accept(string(answer))
+}
+
 // WriteVideo implements bridge.VideoSink: what the participant gets.
 func (t *theatre) WriteVideo(p *bridge.VideoPacket) { t.arrived(p.Payload, false, p.Arrival) }
 
-// arrived notes a packet by its end: what is before it may have been renumbered.
+// sight is when a packet came to the guest, or to the participant, who are compared.
+type sight struct {
+	guest bool
+	at    time.Time
+}
+
+// arrived notes a packet by its end: what is before it may have been renumbered. Either may get it first. Pictures come round again and again, so what
+// came to one alone is soon something else's.
 func (t *theatre) arrived(b []byte, guest bool, at time.Time) {
 	if len(b) < 200 {
 		return
@@ -314,13 +332,25 @@ func (t *theatre) arrived(b []byte, guest bool, at time.Time) {
 	key := string(b[len(b)-64:])
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !guest {
-		t.first[key] = at
+	other, ok := t.alone[key]
+	d := at.Sub(other.at)
+	if !ok || other.guest == guest || d > time.Second {
+		t.alone[key] = sight{guest, at}
 		return
 	}
-	if first, ok := t.first[key]; ok && at.Sub(first) < time.Second && at.Sub(first) > -time.Second {
-		t.later = append(t.later, at.Sub(first))
+	delete(t.alone, key)
+	if !guest {
+		d = -d
 	}
+	t.later = append(t.later, d)
+}
+
+// compare forgets what came so far, while guests came in and pictures began anew for each.
+func (t *theatre) compare() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.alone)
+	t.later = nil
 }
 
 func (t *theatre) delays() []time.Duration {

@@ -16,6 +16,7 @@ type report struct {
 	lookahead        time.Duration
 	setups           []setup
 	guests           []watched
+	passed           []time.Duration // sorted: what the gateway adds to a guest's sound on its way to a participant
 	stages           []stage
 	failures         []string
 }
@@ -58,6 +59,11 @@ func (r *report) markdown(command string, took time.Duration) string {
 	}
 	for _, w := range r.guests {
 		guestRows(&t, w)
+	}
+	if len(r.passed) > 0 {
+		met := of(r.passed, .5) <= passedGoal
+		t.compare("added delay of passed audio, guest → room", fmt.Sprintf("p50 %s, p95 %s, p99 %s", ms(of(r.passed, .5)), ms(of(r.passed, .95)), ms(of(r.passed, .99))),
+			fmt.Sprintf("p50 ≤ %v", passedGoal), &met)
 	}
 	for _, d := range r.delays {
 		delayRows(&t, d)
