@@ -79,7 +79,7 @@ func situations() map[string]Facts {
 		"13-guest-by-link":                 guest,
 		"14-eleventh-guest-of-one-address": with(guest, func(f *Facts) { f.OfSource = 10 }),
 		"15-phone-on-easter-monday":        with(carrier, func(f *Facts) { f.At = easter }),
-		"17-studio-by-whip": with(guest, func(f *Facts) { f.Protocol, f.Link, f.Identity = "whip", "studio-7mxq2", "studio-7mxq2" }),
+		"17-studio-by-whip":                with(guest, func(f *Facts) { f.Protocol, f.Link, f.Identity = "whip", "studio-7mxq2", "studio-7mxq2" }),
 		"16-call-out-to-morocco": {
 			At: noon, Direction: Out, Protocol: "sip", Trunk: "carrier-fr", Called: "+212522123456", Room: "projet-metro", Identity: "host",
 		},
