@@ -5,7 +5,7 @@ set -euo pipefail
 
 case ${1:-} in
 build) packages="gcc libc6-dev pkg-config libopus-dev libspeexdsp-dev git" ;;
-test) packages="baresip sip-tester ffmpeg sox libsox-fmt-all espeak-ng opus-tools chromium redis-server nodejs openssl postgresql iproute2 tcpdump python3 simple-whip-client gstreamer1.0-nice gstreamer1.0-plugins-good gstreamer1.0-plugins-bad" ;;
+test) packages="baresip sip-tester ffmpeg sox libsox-fmt-all espeak-ng opus-tools chromium firefox-esr redis-server nodejs openssl postgresql iproute2 tcpdump python3 simple-whip-client gstreamer1.0-nice gstreamer1.0-plugins-good gstreamer1.0-plugins-bad" ;;
 bench) packages="util-linux rtpengine-daemon" ;;
 *)
   echo "usage: $0 build|test|bench" >&2
