@@ -211,7 +211,7 @@ export class Guest extends EventTarget {
     if (m.state === 'new') return this.#over({ reason: 'session_unknown', retry: true })
     this.#enter(m.state)
     try {
-      if (this.media.connection.currentRemoteDescription) await this.media.repair()
+      if (this.media.agreed) await this.media.repair()
       else await this.media.offer({ fresh: true })
     } catch { /* the line's own state follows */ }
   }

@@ -61,6 +61,9 @@ export class Media extends EventTarget {
     if (!sends(audio)) this.#tracks.voice = null
   }
 
+  // agreed tells whether the gateway knows the connection. A closed one has no descriptions any more, and Firefox throws where it is asked for them.
+  get agreed() { return this.connection.signalingState !== 'closed' && this.connection.currentRemoteDescription !== null }
+
   #arrived({ track, transceiver }) {
     if (track.kind === 'audio') return this.dispatchEvent(new CustomEvent('sound', { detail: track }))
     this.receivers.set(transceiver.mid, track)

@@ -150,7 +150,7 @@ export class Stage {
   // look tells the gateway what is on the page, and how large.
   #look = throttle(() => {
     const g = this.#guest
-    if (!g.media.connection.currentRemoteDescription) return
+    if (!g.media.agreed) return
     const tiles = []
     const { stage, grid } = this.#scene
     for (const slot of [stage, ...grid]) {
