@@ -7,10 +7,10 @@ import { chromium, firefox } from 'playwright-core'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const o = JSON.parse(process.argv[2])
-const common = { headless: true, locale: o.locale, viewport: { width: o.width, height: o.height } }
+const common = { locale: o.locale, viewport: { width: o.width, height: o.height } }
 const launch = {
   chromium: () => chromium.launchPersistentContext(o.profile, {
-    ...common, executablePath: '/usr/bin/chromium', colorScheme: 'light', reducedMotion: 'reduce',
+    ...common, executablePath: '/usr/bin/chromium', headless: true, colorScheme: 'light', reducedMotion: 'reduce',
     args: [
       '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
       '--disable-features=Translate,OptimizationHints', '--allow-loopback-in-peer-connection', ...o.sound ? ['--autoplay-policy=no-user-gesture-required'] : [],
@@ -20,11 +20,13 @@ const launch = {
       ...o.camera ? [`--use-file-for-fake-video-capture=${o.camera}`] : [],
     ],
   }),
-  // Firefox as Mozilla makes it, by WebDriver BiDi: the channel's name says so. What it would ask of other hosts goes to a proxy of the test's, which refuses and counts it.
-  firefox: () => firefox.launchPersistentContext(o.profile, {
-    ...common, channel: 'moz-firefox', executablePath: '/usr/bin/firefox-esr',
+  // Firefox as Debian packages it, by WebDriver BiDi: so the channel's name has it. What it would ask of other hosts goes to a proxy of the test's, which refuses and
+  // counts it.
+  firefox: async () => (await firefox.launch({
+    channel: 'moz-firefox', executablePath: '/usr/bin/firefox-esr', timeout: 40_000,
+    env: { ...process.env, MOZ_REMOTE_SETTINGS_DEVTOOLS: '1' }, // or it takes no other server of settings than Mozilla's
     firefoxUserPrefs: {
-      'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true, 'media.navigator.audio.fake_frequency': o.tone,
+      'media.navigator.streams.fake': true, 'media.navigator.permission.disabled': true, 'media.navigator.audio.fake_frequency': o.tone, 'media.cubeb.force_sample_rate': 48000,
       'media.peerconnection.ice.loopback': true, 'media.autoplay.default': o.sound ? 0 : 1, 'ui.prefersReducedMotion': 1,
       'network.proxy.type': 1, 'network.proxy.no_proxies_on': '127.0.0.1, localhost', 'network.proxy.allow_bypass': false,
       ...Object.fromEntries(['http', 'ssl'].flatMap(kind => [[`network.proxy.${kind}`, '127.0.0.1'], [`network.proxy.${kind}_port`, o.proxy]])),
@@ -33,13 +35,15 @@ const launch = {
       'extensions.systemAddon.update.enabled': false, 'extensions.blocklist.enabled': false, 'security.remote_settings.intermediates.enabled': false,
       'browser.safebrowsing.provider.mozilla.updateURL': '', 'network.trr.mode': 5,
     },
-  }),
+  })).newContext(common),
 }
 const browser = await launch[o.engine]()
 if (o.engine === 'chromium' && !o.bare) await browser.grantPermissions(o.permissions ?? ['camera', 'microphone'])
 for (const path of o.scripts ?? []) await browser.addInitScript({ path })
 
 const tabs = [], requests = [], faults = []
+// The style with which this version of Playwright marks elements when it takes a picture: Firefox applies the page's policy to it, and says so.
+const ours = 'sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA='
 // adopt follows what happens in a tab.
 function adopt(page) {
   if (tabs.includes(page)) return
@@ -48,13 +52,19 @@ function adopt(page) {
   page.on('request', r => requests.push(r.url()))
   page.on('websocket', w => requests.push(w.url()))
   page.on('console', m => {
+    if (m.text().includes(ours)) return
     process.stderr.write(`${o.name}: ${m.text()}\n`)
     if (/Content.Security.Policy/i.test(m.text())) faults.push(m.text())
   })
-  page.on('pageerror', e => { faults.push(String(e)); process.stderr.write(`${o.name}: ${e.stack}\n`) })
+  page.on('pageerror', e => {
+    if (String(e).includes(ours)) return
+    faults.push(String(e))
+    process.stderr.write(`${o.name}: ${e.stack}\n`)
+  })
 }
-browser.pages().forEach(adopt)
 browser.on('page', adopt)
+if (!browser.pages().length) await browser.newPage()
+browser.pages().forEach(adopt)
 
 const commands = {
   open: (page, { url }) => page.goto(url, { waitUntil: 'commit' }).then(() => null),
@@ -99,4 +109,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   try { answer = { result: await commands[command](tabs[tab], args) ?? null } } catch (e) { answer = { error: String(e) } }
   process.stdout.write(JSON.stringify(answer) + '\n')
 }
-await browser.close()
+await (browser.browser() ?? browser).close()

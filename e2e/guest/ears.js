@@ -11,8 +11,8 @@
       this.addEventListener('track', ({ track }) => { if (track.kind === 'audio') listen(track) })
     }
   }
-  const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices)
-  navigator.mediaDevices.getUserMedia = wants => getUserMedia(
+  const getUserMedia = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices) // there is none on an empty page
+  if (getUserMedia) navigator.mediaDevices.getUserMedia = wants => getUserMedia(
     wants.audio ? { ...wants, audio: { ...wants.audio, echoCancellation: false, noiseSuppression: false, autoGainControl: false } } : wants)
 
   // keep takes in 48 kHz samples that have just been heard.
@@ -35,12 +35,26 @@
     }
   }
 
+  // Firefox has no such processor, and no AudioContext runs in it on a machine without a sound card. It records in its own way, and tells how loud it is.
+  let compressed = null // of the recording
   function listenAsFirefox(track) {
-    const context = new AudioContext(), node = context.createScriptProcessor(1024, 1, 1)
-    if (context.sampleRate !== 48000) throw new Error(`sound at ${context.sampleRate} Hz`)
-    node.onaudioprocess = e => keep(e.inputBuffer.getChannelData(0).slice())
-    context.createMediaStreamSource(new MediaStream([track])).connect(node).connect(context.destination) // what leads nowhere does not run; nothing comes out of it
-    window.ears = context // or it is collected
+    const recorder = new MediaRecorder(new MediaStream([track]))
+    recorder.ondataavailable = e => compressed?.parts.push(e.data)
+    window.record = () => {
+      if (recorder.state !== 'inactive') recorder.stop()
+      recorder.onstop = () => {}
+      compressed = { parts: [], start: Date.now() }
+      recorder.start(500)
+    }
+    const timer = setInterval(async () => {
+      const receiver = connections.at(-1).getReceivers().find(r => r.track === track)
+      for (const s of (await receiver?.getStats() ?? new Map()).values()) if (s.type === 'inbound-rtp' && s.audioLevel > 0.003) { window.firstSound ??= Date.now(); clearInterval(timer) }
+    }, 100)
+  }
+  async function decompressed() {
+    if (!compressed?.parts.length) return []
+    const sound = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(await new Blob(compressed.parts).arrayBuffer()).catch(() => null)
+    return sound ? [{ at: compressed.start, samples: sound.getChannelData(0) }] : []
   }
 
   // The loudspeaker on which the page is heard, once the browser has changed to it.
@@ -60,8 +74,8 @@
 
   window.record = () => { frames = [] }
   // recorded is what was heard since record: 16-bit little-endian PCM, 48 kHz, mono, in base64, and when it began, in ms.
-  window.recorded = () => {
-    const list = frames ?? [], samples = new Int16Array(list.reduce((sum, f) => sum + f.samples.length, 0))
+  window.recorded = async () => {
+    const list = frames ?? await decompressed(), samples = new Int16Array(list.reduce((sum, f) => sum + f.samples.length, 0))
     let at = 0
     for (const f of list) {
       samples.set(f.samples.map(s => Math.max(-1, Math.min(1, s)) * 32767), at)

@@ -33,6 +33,7 @@ func focused(b *browser.Page, what, on string) {
 
 // TestKeyboard has a guest come in, wait for a host, take part and leave by the keyboard alone.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	address, _ := g.link(map[string]any{"ask_name": true, "lobby": true})
 	b := browser.Open(t, browser.Options{Name: "keyboard", Cameras: 2, Scripts: []string{"ears.js"}})
@@ -99,6 +100,7 @@ func TestKeyboard(t *testing.T) {
 // TestFocus looks at where the focus is while pages change under it: it never gets lost, and never goes where nothing is to be seen. Nothing moves for those who do
 // not want it.
 func TestFocus(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	b := browser.Open(t, browser.Options{Name: "focus", Scripts: []string{"recorded.js"}})
 	b.Open("http://" + g.page + "/healthz") // for sessionStorage of the page's address

@@ -13,6 +13,7 @@ import (
 
 // TestPermissions has guests whose browser gives the page a camera only, or a microphone only: the page says what is missing, and they come in with what there is.
 func TestPermissions(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	host := g.host()
 	for _, c := range []struct {

@@ -88,6 +88,7 @@ func record(b *browser.Page, change map[string]any) {
 // TestStates brings the page into each of its states, in both colour schemes and, in one of them, on a small display: axe-core finds nothing serious in any, and none is wider than
 // the display. With -update it writes the pictures of docs/guests.
 func TestStates(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	early := map[string]any{"problem": map[string]any{"status": 403, "code": "link_early", "from": time.Date(2030, 3, 18, 9, 0, 0, 0, time.UTC)}}
 	problem := func(code string) map[string]any {

@@ -30,6 +30,7 @@ func waitingCall(g *gate) (id string) {
 
 // TestLobby has a guest wait, be let in by an operator, and another one be turned away.
 func TestLobby(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	g.camille(speech.Say(t, "fr", speech.French, transcode.Rate), green)
 	address, _ := g.link(map[string]any{"name": "Anna Lindqvist", "lobby": true})
@@ -124,6 +125,7 @@ func TestStay(t *testing.T) {
 
 // TestLinks opens links that do not let in: each has a page of its own.
 func TestLinks(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	b := browser.Open(t, browser.Options{Name: "links"})
 	now := time.Now()
@@ -158,6 +160,7 @@ func TestLinks(t *testing.T) {
 
 // TestDenied has a guest without camera, and one without anything, come in all the same.
 func TestDenied(t *testing.T) {
+	t.Parallel()
 	g := openGate(t, "", "")
 	camille := g.camille(speech.Say(t, "fr", speech.French, transcode.Rate), green)
 	address, _ := g.link(map[string]any{"name": "Anna Lindqvist"})
