@@ -290,7 +290,11 @@ func testPictures(t *testing.T) {
 		eventually(t, track+" is seen in the other room", func() bool {
 			from.sends(track, cam, 3)
 			p := to.picture(source)
-			return p != nil && !p.isMuted() && len(p.packets()) > 0 && p.packets()[len(p.packets())-1].Payload[2] == name
+			if p == nil || p.isMuted() {
+				return false
+			}
+			got := p.packets()
+			return len(got) > 0 && got[len(got)-1].Payload[2] == name
 		})
 	}
 	crosses(far, home, "camera-ana", bridge.Camera, 'a')
@@ -312,9 +316,10 @@ func testPictures(t *testing.T) {
 	if home.picture(bridge.Camera) != shown {
 		t.Error("published anew for another speaker")
 	}
-	for i, p := range shown.packets() {
-		if i > 0 && p.Sequence != shown.packets()[i-1].Sequence+1 {
-			t.Errorf("packet %d, %d being before the other speaker: number %d after %d", i, before, p.Sequence, shown.packets()[i-1].Sequence)
+	got := shown.packets()
+	for i, p := range got {
+		if i > 0 && p.Sequence != got[i-1].Sequence+1 {
+			t.Errorf("packet %d, %d being before the other speaker: number %d after %d", i, before, p.Sequence, got[i-1].Sequence)
 		}
 	}
 
