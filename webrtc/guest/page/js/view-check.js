@@ -68,7 +68,7 @@ function preview(guest, wants) {
       loud.listen(guest.microphone ? audio : null)
       microphone.update(guest.talks, 'mic', t(guest.talks ? 'bar.mute' : 'bar.unmute'), asks)
       camera.update(guest.films, 'camera', t(guest.films ? 'bar.camera_off' : 'bar.camera_on'), asks)
-      loud.element.hidden = asks
+      loud.element.hidden = asks || !audio
       for (const c of choosers) c.update()
       const found = ['audio', 'video'].filter(k => wants[k] && devices.problems[k] && (devices.asked || devices.problems[k] === 'insecure'))
       const key = found.map(k => k + devices.problems[k]).join()
