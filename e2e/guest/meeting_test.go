@@ -21,6 +21,7 @@ const (
 	room     = "hydrogene"
 	title    = "Comité franco-allemand de l’hydrogène"
 	patience = 20 * time.Second
+	sentence = 9 * transcode.Rate / 2 // what microphones hear again and again, with a second of silence
 	german   = "Guten Tag, hier spricht die Abteilung für Wasserstoff. Wir haben die neuen Zahlen aus Hamburg mitgebracht und möchten sie heute vorstellen."
 )
 
@@ -56,7 +57,7 @@ func (g *gate) link(wish map[string]any) (address, id string) {
 // guest opens a browser whose microphone hears words (48 kHz) again and again and whose camera sees w.
 func (g *gate) guest(name string, words []int16, w wall) *browser.Page {
 	g.Helper()
-	return browser.Open(g.T, browser.Options{Name: name, Words: words, Camera: w.film(g.T), Scripts: []string{"ears.js"}})
+	return browser.Open(g.T, browser.Options{Name: name, Words: words[:sentence], Camera: w.film(g.T), Scripts: []string{"ears.js"}})
 }
 
 // join brings a guest from the link into the meeting.
@@ -90,7 +91,7 @@ func agree(b *browser.Page) {
 // camille brings LiveKit's own web client, as Visio's users have it, into the room, with microphone, camera and pictures of the others.
 func (g *gate) camille(words []int16, w wall) *browser.Page {
 	g.Helper()
-	b := browser.OpenParticipant(g.T, browser.Options{Name: "camille", Words: words, Camera: w.film(g.T)})
+	b := browser.OpenParticipant(g.T, browser.Options{Name: "camille", Words: words[:sentence], Camera: w.film(g.T)})
 	b.Enter(g.Stack, room, "camille", "Camille Martin")
 	b.Eval("room.localParticipant.setCameraEnabled(true).then(() => null)")
 	return b
@@ -102,7 +103,7 @@ func hears(b *browser.Page, what string, words []int16, recorded string) {
 	clip := words[transcode.Rate/2 : 4*transcode.Rate]
 	stack.Hears(b.T, what, clip, func() ([]int16, time.Time) {
 		pcm, start := b.Recorded(recorded)
-		if most := 12 * transcode.Rate; len(pcm) > most { // the sound comes round again and again
+		if most := sentence + 6*transcode.Rate; len(pcm) > most { // the sound comes round again and again: all of it is within this
 			start = start.Add(time.Duration(len(pcm)-most) * time.Second / transcode.Rate)
 			pcm = pcm[len(pcm)-most:]
 		}

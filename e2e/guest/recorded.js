@@ -35,8 +35,8 @@
       }
     }
     draw()
-    setInterval(draw, 100)
-    const track = canvas.captureStream(10).getVideoTracks()[0]
+    setInterval(draw, 250) // a dozen of them keep two processors busy
+    const track = canvas.captureStream(4).getVideoTracks()[0]
     canvases.set(key, track)
     return track
   }
