@@ -37,11 +37,12 @@ type place struct {
 	scratch  scratch      // of serve
 
 	// Guarded by stage.mu.
-	grant   policy.Grant
-	may     map[Source]bool // as the room lets it
-	view    View
-	squeeze int // how many steps the view is below what was asked for, for want of bandwidth
-	shown   *Scene
+	grant    policy.Grant
+	may      map[Source]bool // as the room lets it
+	recorded bool            // the room is
+	view     View
+	squeeze  int // how many steps the view is below what was asked for, for want of bandwidth
+	shown    *Scene
 }
 
 // tile is one picture of a place's view.
@@ -147,6 +148,15 @@ func (t *tile) clear() {
 func (pl *place) setGrant(g policy.Grant) {
 	pl.stage.mu.Lock()
 	pl.grant, pl.shown = g, nil
+	pl.stage.mu.Unlock()
+	pl.stage.poke()
+	pl.wake()
+}
+
+// setRecorded takes whether the room is recorded: who may not be shows nothing then.
+func (pl *place) setRecorded(on bool) {
+	pl.stage.mu.Lock()
+	pl.recorded, pl.shown = on, nil
 	pl.stage.mu.Unlock()
 	pl.stage.poke()
 	pl.wake()

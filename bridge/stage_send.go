@@ -165,13 +165,13 @@ func (s *sending) pass(layer int) {
 	s.place.screen.WantKeyframe(s.source, layer)
 }
 
-// allowed tells whether grant and room let the leg show a source. stage.mu is held.
+// allowed tells whether grant and room let the leg show a source, now. stage.mu is held.
 func (pl *place) allowed(source Source) bool {
 	way := pl.grant.Video
 	if source == Content {
 		way = pl.grant.Content
 	}
-	return way.Sends() && pl.may[source]
+	return way.Sends() && pl.may[source] && (pl.grant.Recording || !pl.recorded)
 }
 
 // defaultKbps bounds what a leg may send of one source when its rule does not.

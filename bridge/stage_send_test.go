@@ -189,6 +189,39 @@ func TestUplinkAllocates(t *testing.T) {
 	}
 }
 
+// TestNotRecorded: who may not be recorded shows nothing while the room is, unless the rules change meanwhile, and begins anew after it.
+func TestNotRecorded(t *testing.T) {
+	perform(t, func(th *theatre) {
+		s, pl, own := th.enter("x", seesAll)
+		defer pl.leave()
+		shows := func(what string, want bool) {
+			t.Helper()
+			for _, source := range []Source{Camera, Content} {
+				err := pl.Start(source, vp8, []Layer{{}})
+				th.settle()
+				if (err == nil) != want || (own.track(source) != nil) != want || s.now().Camera.Allowed != want || s.now().Content.Allowed != want {
+					t.Errorf("%s: %s %v, %v", what, source, own.track(source), err)
+				}
+			}
+		}
+		shows("before", true)
+		pl.setRecorded(true)
+		th.settle()
+		if own.track(Camera) != nil || own.track(Content) != nil {
+			t.Error("seen while the room is recorded")
+		}
+		shows("recorded", false)
+		may := seesAll
+		may.Recording = true
+		pl.setGrant(may)
+		shows("the rules permit it", true)
+		pl.setGrant(seesAll)
+		shows("and do not", false)
+		pl.setRecorded(false)
+		shows("after", true)
+	})
+}
+
 // TestRefused: what the SFU refuses for good is not tried again; what fails is.
 func TestRefused(t *testing.T) {
 	perform(t, func(th *theatre) {

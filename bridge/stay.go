@@ -25,14 +25,15 @@ type stay struct {
 	input  *mix.Input
 	keypad ivr.Keypad
 
-	muted  muteState
-	bars   bar  // who keeps the microphone closed, whatever the caller wants
-	byHost bool // it was a host who closed or opened the microphone last
-	hand   bool
-	volume int           // dB
-	alone  *mix.Playback // the quiet sound while nobody else is there
-	away   bool          // this session has lost the SFU, for now
-	lost   *mix.Playback // the sound while this session or the listener is away
+	muted     muteState
+	recording bool // of the room
+	bars      bar  // who keeps the microphone closed, whatever the caller wants
+	byHost    bool // it was a host who closed or opened the microphone last
+	hand      bool
+	volume    int           // dB
+	alone     *mix.Playback // the quiet sound while nobody else is there
+	away      bool          // this session has lost the SFU, for now
+	lost      *mix.Playback // the sound while this session or the listener is away
 
 	hours    hours          // what ends the stay by itself
 	speaking sync.WaitGroup // notices to the room
@@ -78,7 +79,7 @@ const (
 	// BridgeAttribute is "true" where the leg's far end is another room.
 	BridgeAttribute    = "passerelle.bridge"
 	foreignAttribute   = "passerelle.foreign"   // "true": its sound leaves national infrastructure
-	recordingAttribute = "passerelle.recording" // "refused": it may not be recorded, and is silent while the room is
+	recordingAttribute = "passerelle.recording" // "refused": it may not be recorded, and is neither heard nor seen while the room is
 )
 
 // join does what enter says. What it has begun when it fails, leave undoes.
@@ -222,6 +223,10 @@ func (s *stay) reconsider(ctx context.Context) error {
 			s.listen()
 		}
 		s.bar(barRule, !now.Audio.Sends(), ivr.ListenOnly)
+		s.showMuted(ctx)
+	}
+	if s.recording && now.Recording != before.Recording {
+		s.bar(barRecording, !now.Recording, ivr.RecordingMuted)
 		s.showMuted(ctx)
 	}
 	if s.place != nil {

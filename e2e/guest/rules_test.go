@@ -6,8 +6,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"passerelle/bridge"
 	"passerelle/configs"
@@ -23,7 +26,7 @@ import (
 // does not keep to it the room gets no more, either.
 func TestRuleOnThePage(t *testing.T) {
 	rules := func(rate int, banner string) string {
-		return fmt.Sprintf("version: 1\nrules:\n  - {name: guests, when: {link: any}, grant: {video: both, banner: %q, picture: {rate: %d}}}\n", banner, rate)
+		return fmt.Sprintf("version: 1\nrules:\n  - {name: guests, when: {link: any}, grant: {video: both, banner: %q, picture: {rate: %d}, recording: false}}\n", banner, rate)
 	}
 	g := openGate(t, rules(8, "Foreign line: <b>nothing classified</b>"), "")
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -90,4 +93,32 @@ func TestRuleOnThePage(t *testing.T) {
 	g.ChangeRules(t, rules(5, "Another line"))
 	stack.Eventually(t, patience, "another banner", says("Another line"))
 	stack.Eventually(t, patience, "the page keeps to 5 pictures a second", keeps(5))
+
+	// The rule does not let Anna be recorded.
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"iss": stack.Key, "sub": "recorder", "exp": time.Now().Add(time.Hour).Unix(),
+		"video": map[string]any{"room": room, "roomJoin": true, "canSubscribe": true, "hidden": true, "recorder": true},
+	}).SignedString([]byte(stack.Secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := browser.OpenParticipant(t, browser.Options{Name: "recorder"})
+	recorder.Eval(fmt.Sprintf("(async () => { room = new LivekitClient.Room(); await room.connect(%q, %q) })()", g.SFU.URL(), token))
+	shown := func() bool {
+		_, ok := camille.Find(func(p bridge.Participant) bool {
+			return p.Name == "Anna" && slices.ContainsFunc(p.Tracks, func(t bridge.TrackInfo) bool { return t.Video.Source == bridge.Camera && !t.Muted })
+		})
+		return ok
+	}
+	stack.Eventually(t, patience, "Anna is seen no more while the meeting is recorded", func() bool { return !shown() })
+	stack.Eventually(t, patience, "her camera is off", func() bool { return anna.Is("!" + camera) })
+	recorder.Eval("room.disconnect()")
+	stack.Eventually(t, patience, "her camera may be on again", func() bool {
+		return anna.Is("document.querySelector('[aria-label^=\"Switch your camera on\"]:not([disabled])')")
+	})
+	if shown() {
+		t.Error("Anna's camera came on again by itself")
+	}
+	anna.Press("v")
+	stack.Eventually(t, patience, "Anna is seen again", shown)
 }

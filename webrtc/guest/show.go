@@ -143,8 +143,15 @@ func (l *Leg) stage(s *bridge.Scene) {
 		l.tell(&tiles{now})
 	}
 	if now := (sending{Camera: sendingOf(s.Camera), Screen: sendingOf(s.Content)}); l.told.sending == nil || *l.told.sending != now {
+		was := l.told.sending
 		l.told.sending = &now
 		l.tell(&now)
+		if was != nil && now.Camera.Allowed && !was.Camera.Allowed {
+			l.start(bridge.Camera) // a far end that still sends it
+		}
+		if was != nil && now.Screen.Allowed && !was.Screen.Allowed {
+			l.start(bridge.Content)
+		}
 	}
 }
 

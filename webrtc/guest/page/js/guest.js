@@ -243,9 +243,19 @@ export class Guest extends EventTarget {
     this.changed()
   }
 
+  // sending says what of ours may be shown. What may not any more goes off here, too: nobody is filmed for nobody, and it does not come on again by itself.
   #sending(sending) {
+    const was = this.sending
     this.sending = sending
     this.media.want(sending)
+    if (was?.camera.allowed && !sending.camera.allowed && this.camera) {
+      this.setCamera(false)
+      this.#tell('told.camera_closed')
+    }
+    if (was?.screen.allowed && !sending.screen.allowed && this.screen) {
+      this.setScreen(false)
+      this.#tell('told.screen_closed')
+    }
     this.changed()
   }
 
