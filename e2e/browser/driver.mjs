@@ -98,7 +98,7 @@ const commands = {
   requests: () => requests,
   faults: () => faults,
   axe: async page => {
-    await page.evaluate(axe) // by the debugger, which the page's policy does not bind
+    if (!await page.evaluate('Boolean(window.axe)')) await page.evaluate(axe) // by the debugger, which the page's policy does not bind
     const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))
     return found.violations.map(v => ({ id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.map(n => `${n.html.slice(0, 160)} ${n.failureSummary}`) }))
   },

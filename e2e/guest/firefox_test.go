@@ -21,6 +21,7 @@ const tone = 440
 
 // TestFirefox has a guest come by Firefox: it hears and sees the room, is heard and seen there, and asks nothing of anybody else.
 func TestFirefox(t *testing.T) {
+	t.Parallel()
 	own := ownAddress(t)
 	g := openGate(t, "", fmt.Sprintf(", udp_listen: %q, networks: [%s]", netip.AddrPortFrom(own, 0), netip.PrefixFrom(own, own.BitLen())))
 	french := speech.Say(t, "fr", speech.French, transcode.Rate)
@@ -111,25 +112,23 @@ func purity(pcm []int16, hertz float64) float64 {
 // turns waits until an element shows the picture of Firefox's camera of tests, one colour that turns, in three colours.
 func turns(b *browser.Page, what, on string) {
 	b.T.Helper()
-	colours := map[string]bool{}
+	colours := map[int]bool{}
 	stack.Eventually(b.T, patience, what, func() bool {
-		if colour := hue(b.Picture(on)); colour != "" {
-			colours[colour] = true
+		if degrees, ok := hue(b.Picture(on)); ok {
+			colours[int(degrees/20)] = true
 		}
 		return len(colours) >= 3
 	})
 }
 
-// hue names the colour in the middle of a picture; empty: it has none.
-func hue(i image.Image) string {
+// hue is the colour in the middle of a picture, in degrees; false: it has none.
+func hue(i image.Image) (degrees float64, ok bool) {
 	if i == nil {
-		return ""
+		return 0, false
 	}
-	r := i.Bounds()
-	red, green, blue, _ := i.At((r.Min.X+r.Max.X)/2, (r.Min.Y+r.Max.Y)/2).RGBA()
-	R, G, B := int(red>>8), int(green>>8), int(blue>>8)
-	if max(R, G, B)-min(R, G, B) < 40 {
-		return ""
-	}
-	return fmt.Sprint(R > G, G > B, B > R)
+	bounds := i.Bounds()
+	r, g, b, _ := i.At((bounds.Min.X+bounds.Max.X)/2, (bounds.Min.Y+bounds.Max.Y)/2).RGBA()
+	R, G, B := float64(r>>8), float64(g>>8), float64(b>>8)
+	degrees = math.Atan2(math.Sqrt(3)*(G-B), 2*R-G-B) * 180 / math.Pi
+	return degrees + 180, max(R, G, B)-min(R, G, B) > 40
 }
