@@ -172,8 +172,12 @@ func TestHostMutes(t *testing.T) {
 			t.Errorf("*6 without permission: %s, want no change", got)
 		}
 		s.events <- SessionEvent{Kind: SelfChanged, Participant: Participant{CanPublish: true}}
+		synctest.Wait()
+		if got := muted(); got != "[false true]" {
+			t.Errorf("with permission again, before *6: %s, want it shown closed", got)
+		}
 		b.leg.press("*6")
-		if got := muted(); got != "[false false]" {
+		if got := muted(); got != "[false true false]" {
 			t.Errorf("*6 with permission again: %s", got)
 		}
 		b.leg.hangUp()

@@ -82,9 +82,13 @@ func (s *stay) bar(who bar, barred bool, said ivr.Name) {
 
 // showMuted tells the room when the microphone is closed by a rule: not before its notices are spoken through it.
 func (s *stay) showMuted(ctx context.Context) {
-	if s.bars&^barHost == 0 {
-		return
+	if s.bars&^barHost != 0 {
+		s.setMuted(ctx)
 	}
+}
+
+// setMuted has the room see a closed microphone.
+func (s *stay) setMuted(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, keyTimeout)
 	defer stop()
 	if err := s.track.SetMuted(ctx, true); err != nil {

@@ -327,7 +327,11 @@ func (s *stay) follow(ctx context.Context, e SessionEvent) error {
 	case MutedByHost:
 		s.hostMutes(e.Muted)
 	case SelfChanged:
+		back := s.bars&barHost != 0 && e.Participant.CanPublish
 		s.bar(barHost, !e.Participant.CanPublish, ivr.MutedByHost)
+		if back && s.muted != unmuted {
+			s.setMuted(ctx) // the room has the track anew, and takes it for open
+		}
 		if hand := e.Participant.Attributes[handAttribute] != ""; hand != s.hand {
 			if s.hand = hand; !hand {
 				s.say(ivr.HandLoweredByHost)
