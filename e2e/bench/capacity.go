@@ -191,7 +191,7 @@ func (w *crowd) climb(ctx context.Context, way way, until time.Time, window time
 		case strain != "" && busy:
 			res.end = fmt.Sprintf("%s at %d calls, with the other core full (%.0f%% SFU, %.0f%% phones)", strain, s.calls, 100*s.sfu, 100*s.self)
 		case strain != "":
-			res.end = fmt.Sprintf("%s at %d calls", strain, s.calls)
+			res.end = fmt.Sprintf("%s at %d calls, which took %.0f%%", strain, s.calls, 100*s.gateway)
 		case busy:
 			res.end = fmt.Sprintf("the other core is full (%.0f%% SFU, %.0f%% phones)", 100*s.sfu, 100*s.self)
 		case n >= most:

@@ -27,7 +27,7 @@ type Ticker interface {
 // Its methods may be called from any goroutine, but not from within a tick.
 type Clock struct {
 	workers int
-	sleep   func(until time.Time)
+	sleep   func(until time.Time) // of tests; nil: an alarm
 
 	mu      sync.Mutex // held while a tick lasts
 	tickers []Ticker
@@ -40,7 +40,7 @@ type Clock struct {
 // NewClock makes a clock that works on so many mixers at a time.
 func NewClock(workers int) *Clock {
 	workers = max(workers, 1)
-	return &Clock{workers: workers, sleep: sleepUntil, start: make(chan struct{}, workers)}
+	return &Clock{workers: workers, start: make(chan struct{}, workers)}
 }
 
 // Add lets the clock drive a ticker, from the next tick on.
@@ -80,6 +80,12 @@ func (c *Clock) Run(ctx context.Context) error {
 	defer workers.Wait()
 	defer close(stop)
 
+	sleep := c.sleep
+	if sleep == nil {
+		a := newAlarm()
+		defer a.close()
+		sleep = a.sleep
+	}
 	deadline, began := time.Now(), time.Time{}
 	for {
 		deadline = deadline.Add(Period)
@@ -87,7 +93,7 @@ func (c *Clock) Run(ctx context.Context) error {
 		if earliest := began.Add(spacing); earliest.After(wake) {
 			wake = earliest
 		}
-		c.sleep(wake)
+		sleep(wake)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -4,4 +4,10 @@ package mix
 
 import "time"
 
-func sleepUntil(t time.Time) { time.Sleep(time.Until(t)) }
+type alarm struct{}
+
+func newAlarm() *alarm { return &alarm{} }
+
+func (*alarm) sleep(until time.Time) { time.Sleep(time.Until(until)) }
+
+func (*alarm) close() {}
