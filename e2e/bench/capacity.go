@@ -157,7 +157,8 @@ func (w *crowd) climb(ctx context.Context, way way, until time.Time, window time
 		w.load.talks.Store(&quiet)
 		rate, err := w.grow(ctx, n)
 		if err != nil && res.best.calls > 0 {
-			res.end = "no more calls came in: " + err.Error()
+			first, _, _ := strings.Cut(err.Error(), "(")
+			res.end = "no more calls came in: " + strings.TrimSpace(first)
 			return res, nil
 		}
 		if err != nil {
@@ -207,7 +208,11 @@ func (w *crowd) climb(ctx context.Context, way way, until time.Time, window time
 		}
 		// As far as the dearer core lets us expect, and then in small steps.
 		use := max(s.gateway/0.85, (s.sfu+s.self)/0.9)
-		n = min(most, max(n+max(8, n/12), int(float64(n)*min(2.5, 1/max(use, 0.01)))))
+		steep := 2.5
+		if w.kind.room == 0 { // the SFU tells everybody in a room of everybody
+			steep = 1.4
+		}
+		n = min(most, max(n+max(8, n/12), int(float64(n)*min(steep, 1/max(use, 0.01)))))
 		if next := time.Now().Add(time.Duration(float64(n-len(w.calls))/max(res.join, 1)*float64(time.Second)) + hush + wait + window); next.After(until.Add(window)) {
 			res.end = "time over"
 			return res, nil
