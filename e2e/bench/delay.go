@@ -330,7 +330,7 @@ func lookahead(clip []int16) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	encoder, err := opus.NewEncoder(findRate, opus.Options{Complexity: 5, FEC: true, Loss: 5})
+	encoder, err := opus.NewEncoder(findRate, opus.ForVoices(findRate))
 	if err != nil {
 		return 0, err
 	}

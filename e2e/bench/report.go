@@ -96,7 +96,7 @@ func (r *report) markdown(command string, took time.Duration) string {
 	}
 	t.WriteString(notes)
 	if r.lookahead > 0 {
-		fmt.Fprintf(&t, "- Of either way, about %s are Opus's own look-ahead: the gateway's encoder's towards the room, the participant's towards the phone. The figures contain it.\n", ms(r.lookahead))
+		fmt.Fprintf(&t, "- From phone to room, about %s are the look-ahead of the gateway's Opus encoder; from room to phone, 6.5 ms are that of the participant's. The figures contain it.\n", ms(r.lookahead))
 	}
 	return t.String()
 }
