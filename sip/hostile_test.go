@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"passerelle/bridge"
 	"passerelle/configs"
@@ -32,6 +33,28 @@ func TestGarbageOnTCP(t *testing.T) {
 		_ = c.Close()
 	}
 	good.bye()
+}
+
+// TestLinesOnTCP: a message that comes line by line is one message: the empty line that ends its header is no ping, and pings between messages are.
+func TestLinesOnTCP(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	c, err := net.Dial("tcp", s.Addr("tcp").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := streamPhone(t, "TCP", c, s.Addr("tcp"))
+	p.write = func(m string) {
+		for line := range strings.SplitAfterSeq(m, "\n") {
+			_, _ = c.Write([]byte(line))
+			time.Sleep(5 * time.Millisecond) // so that each is read by itself; the test passes without
+		}
+	}
+	for range 3 {
+		p.write("\r\n")
+		p.request("OPTIONS", "", "", "")
+		p.next("200 to OPTIONS", func(m string) bool { return strings.HasPrefix(m, "SIP/2.0 200") })
+	}
 }
 
 // TestGarbageOnUDP: nothing of it is answered, and the socket goes on.

@@ -163,6 +163,7 @@ func (t *transport) readStream(network string, s *stream) {
 	par := t.parser.NewSIPStream()
 	defer par.Close()
 	buf := make([]byte, 8192)
+	partial := false // a message has begun: the parser's buffer may be empty all the same, after a whole line
 	for {
 		n, err := s.conn.Read(buf)
 		if err != nil {
@@ -175,7 +176,7 @@ func (t *transport) readStream(network string, s *stream) {
 		}
 		_ = s.conn.SetReadDeadline(time.Now().Add(idleStream))
 		b := buf[:n]
-		if par.Buffer().Len() == 0 && len(bytes.Trim(b, "\r\n")) == 0 {
+		if !partial && len(bytes.Trim(b, "\r\n")) == 0 {
 			if n >= 4 { // a ping asks for a pong (RFC 5626, section 3.5.1)
 				_ = s.write([]byte("\r\n"))
 			}
@@ -185,16 +186,16 @@ func (t *transport) readStream(network string, s *stream) {
 			t.metrics.dropped.WithLabelValues("rate").Inc()
 			return // bytes that are dropped from a stream make the rest unreadable
 		}
-		if err := t.parseStream(par, b, p); err != nil {
+		if partial, err = t.parseStream(par, b, p); err != nil {
 			t.metrics.dropped.WithLabelValues("malformed").Inc()
 			return // where the next message begins is not known any more
 		}
 	}
 }
 
-// parseStream hands on every message that is complete with b.
-func (t *transport) parseStream(par *sipgo.ParserStream, b []byte, p path) error {
-	err := par.ParseSIPStream(b, func(m sipgo.Message) {
+// parseStream hands on every message that is complete with b. partial: another one has begun.
+func (t *transport) parseStream(par *sipgo.ParserStream, b []byte, p path) (partial bool, err error) {
+	err = par.ParseSIPStream(b, func(m sipgo.Message) {
 		if h, ok := m.(interface{ Headers() []sipgo.Header }); ok && len(h.Headers()) > maxHeaders {
 			t.metrics.dropped.WithLabelValues("size").Inc()
 			return
@@ -202,9 +203,9 @@ func (t *transport) parseStream(par *sipgo.ParserStream, b []byte, p path) error
 		t.receive(m, p)
 	})
 	if errors.Is(err, sipgo.ErrParseSipPartial) {
-		return nil
+		return true, nil
 	}
-	return err
+	return false, err
 }
 
 // tooManyLines counts the lines of the header section before anything is parsed. Commas may still hold more fields, within maxMessage.
