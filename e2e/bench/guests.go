@@ -141,7 +141,12 @@ func (b *bench) watch(ctx context.Context, r *rig, token string, n int, see bool
 		err = errors.Join(err, port.Close())
 	}()
 	if see {
-		leave, err := t.sit(ctx, client)
+		var leave func()
+		for end := time.Now().Add(patience); ; time.Sleep(period) { // the picture has just begun
+			if leave, err = t.sit(ctx, client); err == nil || time.Now().After(end) {
+				break
+			}
+		}
 		if err != nil {
 			return w, err
 		}
