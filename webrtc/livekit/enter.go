@@ -121,8 +121,9 @@ func (s *Session) reenter(ctx context.Context, out *outage, lost loss) (*link, e
 		switch {
 		case errors.As(err, &said) && said.loss().final != nil:
 			return nil, said.loss().final
-		case lost.resume && (errors.As(err, &refused) || errors.As(err, &said) && !said.loss().resume):
-			// It is there, but does not know us any more, as after a restart: nothing has to be waited for.
+		case lost.resume && (errors.As(err, &refused) && refused.status < 500 || errors.As(err, &said) && !said.loss().resume):
+			// It is there, but does not know us any more, as after a restart: nothing has to be waited for. An error of its own (5xx) says nothing
+			// about us: LiveKit answers so for a moment when it has stood still, and whoever joins anew then has other tracks than before.
 			lost.resume, out.atOnce = false, true
 		}
 	}

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testSecret = "secret-secret-secret-secret-secret"
 
-// fake is a LiveKit that does on its n-th connection what the n-th of its scripts says, and closes it then. It is for what a real one does not do.
+// fake is a LiveKit that does on its n-th connection what the n-th of its scripts says, and closes it then. It has no node for who comes when there is
+// no script. It is for what a real one does not do, or not when a test wants it.
 type fake struct {
 	t       *testing.T
 	url     string
@@ -55,8 +56,8 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	f.running.Add(1)
 	defer f.running.Done()
 	n := int(f.count.Add(1)) - 1
-	if n >= len(f.scripts) {
-		http.Error(w, "no more", http.StatusServiceUnavailable)
+	if n >= len(f.scripts) || f.scripts[n] == nil {
+		http.Error(w, "could not find any available nodes", http.StatusInternalServerError)
 		return
 	}
 	token := new(claims)
@@ -209,6 +210,21 @@ func TestBrokenLink(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestResumeLater: a server that has an error of its own is asked to resume again. It may still know us, and our tracks.
+func TestResumeLater(t *testing.T) {
+	f := newFake(t, func(c *fakeConn) { c.join() }, nil, nil, func(c *fakeConn) {
+		if c.query.Get("reconnect") != "1" {
+			t.Errorf("not a resume: %v", c.query)
+		}
+		c.say(&lksig.SignalResponse{Message: &lksig.SignalResponse_Reconnect{Reconnect: &lksig.ReconnectResponse{}}})
+		c.untilLeave()
+	})
+	s := joinFake(t, f)
+	expect(t, s, bridge.Interrupted, bridge.Restored)
+	go s.Leave()
+	expect(t, s, bridge.SessionEnded)
 }
 
 // TestRejoin: a server that does not know us any more is joined anew, and everything is told again.
