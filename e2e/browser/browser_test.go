@@ -15,7 +15,6 @@ import (
 	"go.uber.org/goleak"
 
 	"passerelle/bridge/ivr"
-	"passerelle/configs"
 	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
 	"passerelle/internal/egress"
@@ -25,7 +24,6 @@ import (
 	"passerelle/sip"
 	"passerelle/transcode"
 	"passerelle/transcode/mix"
-	"passerelle/webrtc/livekit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -54,14 +52,7 @@ func meet(t *testing.T, rules string) *meeting {
 	if m.prompts, err = ivr.Load("", []string{"fr"}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = m.stack.SFU.URL(), stack.Key, stack.Secret
-	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	m.host = lkadmin.Admin{Client: client}
+	m.host = lkadmin.Admin{Client: m.stack.Client(t)}
 
 	m.browser = browser.OpenParticipant(t, browser.Options{Name: "camille", Words: m.french, Width: 520, Height: 640})
 	m.browser.Enter(m.stack, stack.Room, "camille", "Camille Martin")

@@ -29,7 +29,7 @@ func TestEncryptedRoom(t *testing.T) {
 	since := time.Now()
 	proxy := httptest.NewServer(encrypting(t, h.SFU.URL()))
 	defer proxy.Close()
-	h.join(h.connect("ws"+strings.TrimPrefix(proxy.URL, "http")), "eve")
+	h.join(stack.Client(t, "ws"+strings.TrimPrefix(proxy.URL, "http"), stack.Key, stack.Secret), "eve")
 	h.hears(since, ivr.RefusedE2EE)
 	h.ends(there, "e2ee")
 

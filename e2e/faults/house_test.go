@@ -15,7 +15,6 @@ import (
 
 	"passerelle/bridge"
 	"passerelle/bridge/ivr"
-	"passerelle/configs"
 	"passerelle/e2e/stack"
 	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/lkadmin"
@@ -52,7 +51,7 @@ func open(t *testing.T, o stack.Options) *house {
 	if h.prompts, err = ivr.Load("", []string{"fr", "en"}); err != nil {
 		t.Fatal(err)
 	}
-	h.client = h.connect(h.SFU.URL())
+	h.client = h.Client(t)
 	h.camille = h.join(h.client, "camille")
 	if h.phone, err = phone.New("127.0.0.1:0", egress.New(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -63,23 +62,6 @@ func open(t *testing.T, o stack.Options) *house {
 		}
 	})
 	return h
-}
-
-// connect makes a client of the SFU at a URL.
-func (h *house) connect(url string) *livekit.Client {
-	h.t.Helper()
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = url, stack.Key, stack.Secret
-	c, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			h.t.Error(err)
-		}
-	})
-	return c
 }
 
 // join brings somebody into the room, until the test ends.

@@ -5,15 +5,12 @@ package federation_test
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"passerelle/bridge"
-	"passerelle/configs"
 	"passerelle/e2e/stack"
-	"passerelle/internal/egress"
 	"passerelle/internal/sfuproc"
 	"passerelle/internal/testpeer/lkadmin"
 	"passerelle/internal/testpeer/participant"
@@ -74,7 +71,7 @@ sites:
   - {name: partner, url: %q, api_key: %s, api_secret: %s, as: Ministry}
   - {name: down, url: "ws://%s", api_key: %[2]s, api_secret: %[3]s}
 `, far.URL(), farKey, farSecret, stack.FreePort(t))})
-	h.ours, h.theirs = client(t, h.SFU.URL(), stack.Key, stack.Secret), client(t, far.URL(), farKey, farSecret)
+	h.ours, h.theirs = h.Client(t), stack.Client(t, far.URL(), farKey, farSecret)
 	h.ourAdmin, h.theirAdmin = lkadmin.Admin{Client: h.ours}, lkadmin.Admin{Client: h.theirs}
 	t.Cleanup(func() {
 		if strings.Contains(h.Log(), farSecret) {
@@ -82,18 +79,6 @@ sites:
 		}
 	})
 	return h
-}
-
-func client(t *testing.T, url, key, secret string) *livekit.Client {
-	t.Helper()
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = url, key, configs.Secret(secret)
-	c, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
 }
 
 // enters brings somebody into a room of a site.

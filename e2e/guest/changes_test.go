@@ -4,18 +4,14 @@ package guest_test
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 
-	"passerelle/configs"
 	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
-	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/lkadmin"
 	"passerelle/internal/testpeer/speech"
 	"passerelle/transcode"
-	"passerelle/webrtc/livekit"
 	"passerelle/webrtc/livekit/lksig"
 )
 
@@ -30,14 +26,7 @@ const (
 // host is somebody with LiveKit's API.
 func (g *gate) host() lkadmin.Admin {
 	g.Helper()
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = g.SFU.URL(), stack.Key, stack.Secret
-	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		g.Fatal(err)
-	}
-	g.Cleanup(func() { _ = client.Close() })
-	return lkadmin.Admin{Client: client}
+	return lkadmin.Admin{Client: g.Client(g.T)}
 }
 
 // stay is Anna's time in the meeting, with Camille who sees and hears her.

@@ -5,7 +5,6 @@ package guest_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"passerelle/bridge"
-	"passerelle/configs"
 	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
 	"passerelle/internal/egress"
@@ -31,13 +29,7 @@ func TestRuleOnThePage(t *testing.T) {
 	g := openGate(t, rules(8, "Foreign line: <b>nothing classified</b>"), "")
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = g.SFU.URL(), stack.Key, stack.Secret
-	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
+	client := g.Client(t)
 	camille, err := participant.Join(ctx, client, room, "camille", "Camille")
 	if err != nil {
 		t.Fatal(err)

@@ -33,13 +33,7 @@ func TestWHEP(t *testing.T) {
 	s := stack.Start(t, stack.Options{Extra: fmt.Sprintf("guests: {listen: %q}", page)})
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = s.SFU.URL(), stack.Key, stack.Secret
-	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
+	client := s.Client(t)
 	camille, err := participant.Join(ctx, client, "whep", "camille", "Camille")
 	if err != nil {
 		t.Fatal(err)

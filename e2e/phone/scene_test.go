@@ -7,7 +7,6 @@ package phone_test
 import (
 	"context"
 	"flag"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -16,9 +15,7 @@ import (
 
 	"passerelle/bridge"
 	"passerelle/bridge/ivr"
-	"passerelle/configs"
 	"passerelle/e2e/stack"
-	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/baresip"
 	"passerelle/internal/testpeer/lkadmin"
 	"passerelle/internal/testpeer/participant"
@@ -47,13 +44,7 @@ type house struct {
 func start(t *testing.T, o stack.Options) *house {
 	t.Helper()
 	s := stack.Start(t, o)
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = s.SFU.URL(), stack.Key, stack.Secret
-	client, err := livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
+	client := s.Client(t)
 	return &house{Stack: s, client: client, admin: lkadmin.Admin{Client: client}}
 }
 

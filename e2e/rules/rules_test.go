@@ -5,16 +5,13 @@
 package rules_test
 
 import (
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"passerelle/bridge/ivr"
-	"passerelle/configs"
 	"passerelle/e2e/stack"
-	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/baresip"
 	"passerelle/internal/testpeer/lkadmin"
 	"passerelle/internal/testpeer/sipp"
@@ -64,13 +61,7 @@ type house struct {
 func start(t *testing.T) *house {
 	t.Helper()
 	h := &house{Stack: stack.Start(t, stack.Options{Rooms: 6, Trunks: trunks, Rules: rules})}
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = h.SFU.URL(), stack.Key, stack.Secret
-	var err error
-	if h.client, err = livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.client.Close() })
+	h.client = h.Client(t)
 	h.admin = lkadmin.Admin{Client: h.client}
 	return h
 }

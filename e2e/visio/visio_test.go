@@ -20,7 +20,6 @@ import (
 
 	"passerelle/bridge"
 	"passerelle/bridge/ivr"
-	"passerelle/configs"
 	"passerelle/e2e/stack"
 	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/lkadmin"
@@ -83,12 +82,7 @@ ivr: {guess: {per_source: 0, overall: 1000}}
 	if h.prompts, err = ivr.Load("", []string{"fr"}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := configs.Defaults().LiveKit
-	cfg.URL, cfg.APIKey, cfg.APISecret = h.SFU.URL(), stack.Key, stack.Secret
-	if h.client, err = livekit.New(cfg, egress.New(), slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.client.Close() })
+	h.client = h.Client(t)
 	h.visio.mu.Lock()
 	defer h.visio.mu.Unlock()
 	h.visio.admin = lkadmin.Admin{Client: h.client}
