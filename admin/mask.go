@@ -40,19 +40,6 @@ func mask(s string) string {
 	return b.String()
 }
 
-// maskAddress shows the network of an address only.
-func maskAddress(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	bits := 24
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		bits = 48
-	}
-	p, _ := a.Prefix(bits) // it is not longer than the address
-	return p.String()
-}
-
 // address shows an address whole; "" where there is none.
 func address(a netip.Addr) string {
 	if !a.IsValid() {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"passerelle/bridge"
+	"passerelle/bridge/journal"
 )
 
 // callView is a call as it is shown in lists and events.
@@ -33,7 +34,7 @@ func viewCall(c bridge.CallInfo, full bool) callView {
 		Number: c.Number, Called: c.Called, Room: c.Room, Rule: c.Rule, Foreign: c.Foreign, Began: c.Began.UTC(), Muted: c.Muted, Held: c.Held, Hand: c.Hand,
 	}
 	if !full {
-		v.Source, v.Name, v.Number, v.Called = maskAddress(c.Source), mask(c.Name), mask(c.Number), mask(c.Called)
+		v.Source, v.Name, v.Number, v.Called = journal.Network(c.Source), mask(c.Name), mask(c.Number), mask(c.Called)
 	}
 	return v
 }

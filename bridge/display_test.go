@@ -66,6 +66,11 @@ func TestDisplay(t *testing.T) {
 		session.tell(SessionEvent{Kind: RecordingChanged, Recording: true})
 		session.tell(SessionEvent{Kind: Interrupted})
 		see("muted by a host, recorded, away", func(s Standing) bool { return s.Muted && s.ByHost && s.MayUnmute && s.Recorded && s.Away })
+		session.tell(SessionEvent{Kind: Restored})
+		if err := b.node.Do(t.Context(), "c1", Order{Verb: Move, Room: "other", By: "ops"}); err != nil {
+			t.Fatal(err)
+		}
+		see("in a room that is not recorded", func(s Standing) bool { return s.State == "talking" && !s.Recorded && !s.Away })
 		for i := 1; i < len(page.told); i++ {
 			if page.told[i] == page.told[i-1] {
 				t.Errorf("told twice: %+v", page.told[i])

@@ -98,7 +98,6 @@ func (s *stay) setMuted(ctx context.Context) {
 
 // recorded follows the room's recording: the caller is told, and who may not be recorded is neither heard nor seen meanwhile.
 func (s *stay) recorded(on bool) {
-	s.recording = on
 	s.stand(func(st *Standing) { st.Recorded = on })
 	if s.place != nil {
 		s.place.setRecorded(on)

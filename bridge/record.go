@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +76,7 @@ func (c *call) recordCall(reason error) {
 		s := c.audio.Stats()
 		f["codec"], f["encryption"], f["chain"] = c.audio.Codec().Name, s.Encryption, c.chain
 		if s.Remote.IsValid() {
-			f["media"] = network(s.Remote.Addr()) // Fields are never shortened: no address belongs there
+			f["media"] = journal.Network(s.Remote.Addr()) // Fields are never shortened: no address belongs there
 		}
 		for name, count := range map[string]uint64{
 			"packets_in": s.PacketsReceived, "packets_out": s.PacketsSent, "bytes_in": s.BytesReceived, "bytes_out": s.BytesSent, "lost": s.Lost,
@@ -98,12 +97,3 @@ func ender(reason error) string {
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
-
-// network is where an address is, as far as a record may say for ever: /24 of IPv4, /48 of IPv6.
-func network(a netip.Addr) string {
-	bits := 48
-	if a = a.Unmap().WithZone(""); a.Is4() {
-		bits = 24
-	}
-	return netip.PrefixFrom(a, bits).Masked().String()
-}

@@ -25,15 +25,14 @@ type stay struct {
 	input  *mix.Input
 	keypad ivr.Keypad
 
-	muted     muteState
-	recording bool // of the room
-	bars      bar  // who keeps the microphone closed, whatever the caller wants
-	byHost    bool // it was a host who closed or opened the microphone last
-	hand      bool
-	volume    int           // dB
-	alone     *mix.Playback // the quiet sound while nobody else is there
-	away      bool          // this session has lost the SFU, for now
-	lost      *mix.Playback // the sound while this session or the listener is away
+	muted  muteState
+	bars   bar  // who keeps the microphone closed, whatever the caller wants
+	byHost bool // it was a host who closed or opened the microphone last
+	hand   bool
+	volume int           // dB
+	alone  *mix.Playback // the quiet sound while nobody else is there
+	away   bool          // this session has lost the SFU, for now
+	lost   *mix.Playback // the sound while this session or the listener is away
 
 	hours    hours          // what ends the stay by itself
 	speaking sync.WaitGroup // notices to the room
@@ -187,8 +186,9 @@ func (s *stay) converse(ctx context.Context) error {
 func (s *stay) begin(ctx context.Context) error {
 	s.hours = newHours(s.began, s.decision.Grant)
 	s.listen()
-	if recorded, ok := s.session.(Recorded); ok && recorded.Recording() {
-		s.recorded(true)
+	recorded, ok := s.session.(Recorded)
+	if on := ok && recorded.Recording(); on || s.standing.Recorded { // the room that they were moved from was
+		s.recorded(on)
 	}
 	s.bar(barRule, !s.decision.Grant.Audio.Sends(), ivr.ListenOnly)
 	if s.closed {
@@ -225,7 +225,7 @@ func (s *stay) reconsider(ctx context.Context) error {
 		s.bar(barRule, !now.Audio.Sends(), ivr.ListenOnly)
 		s.showMuted(ctx)
 	}
-	if s.recording && now.Recording != before.Recording {
+	if s.standing.Recorded && now.Recording != before.Recording {
 		s.bar(barRecording, !now.Recording, ivr.RecordingMuted)
 		s.showMuted(ctx)
 	}

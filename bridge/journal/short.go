@@ -41,6 +41,19 @@ func hideDigits(s string, n int) string {
 	return s[:end] + strings.Repeat("*", n)
 }
 
+// Network is where an address is, as far as a record may say for ever and everybody may see: its /24 of IPv4, its /48 of IPv6. It is empty where there is no address.
+func Network(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	bits := 48
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits) // it is not longer than the address
+	return p.String()
+}
+
 // shortAddress is what stays of an address when it is old: the /24 network of IPv4, the /48 network of IPv6, the domain of a host's name.
 func shortAddress(s string) string {
 	if s == "" {
@@ -52,13 +65,8 @@ func shortAddress(s string) string {
 			a = ap.Addr()
 		}
 	}
-	if a = a.Unmap().WithZone(""); a.IsValid() {
-		bits := 48
-		if a.Is4() {
-			bits = 24
-		}
-		p, _ := a.Prefix(bits) // fits
-		return p.String()
+	if a.IsValid() {
+		return Network(a)
 	}
 	if _, domain, ok := strings.Cut(s, "."); ok && !strings.ContainsAny(domain, "0123456789") {
 		return "***." + domain
