@@ -85,9 +85,8 @@ func (u *uplink) pass(f *media.Frame, heard bool) {
 	if !voice {
 		u.talking = false
 		if at-p.sent >= uint32(u.pause)*transcode.FrameSamples {
-			p.count = 0 // nothing older is sent after it
-			u.send(silence[:], at, quiet)
-			u.pause = min(2*u.pause, longKeepAlive)
+			p.count, p.sent = 0, at // nothing older is sent after it
+			u.hush(at)
 			return
 		}
 		p.keep(f.Payload, at)

@@ -107,7 +107,7 @@ func (u *uplink) open(track Track, local media.Sink) {
 	u.track, u.local = track, local
 	u.clock.marker = true
 	// A subscriber learns of a track by its first packet.
-	u.write(silence[:], u.clock.advance(transcode.FrameSamples), quiet)
+	u.write(append(u.payload[:0], opus.Silence...), u.clock.advance(transcode.FrameSamples), quiet)
 }
 
 // shut ends what open began.
@@ -258,9 +258,8 @@ func (u *uplink) say() {
 	if !u.speech.Speech(u.frame) {
 		u.talking = false
 		if u.silent++; u.silent >= u.pause {
-			u.write(silence[:], u.start, quiet)
 			u.waiting = 0 // nothing older is sent after it
-			u.pause = min(2*u.pause, longKeepAlive)
+			u.hush(u.start)
 			return
 		}
 		if u.waiting == lookBack {
@@ -283,6 +282,12 @@ func (u *uplink) say() {
 	}
 	u.waiting = 0
 	u.encode(u.frame, u.start)
+}
+
+// hush sends a packet of silence, and waits longer until the next.
+func (u *uplink) hush(at uint32) {
+	u.write(append(u.payload[:0], opus.Silence...), at, quiet)
+	u.pause = min(2*u.pause, longKeepAlive)
 }
 
 // encode sends one frame.
@@ -319,6 +324,3 @@ const (
 	assumed = -25.0 // of somebody who speaks
 	dtx     = 3     // bytes of the longest Opus packet that says nothing
 )
-
-// silence is 20 ms of Opus that says nothing: CELT, full band, mono, no data (RFC 6716, section 3.1).
-var silence = [3]byte{0xf8, 0xff, 0xfe}

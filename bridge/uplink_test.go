@@ -186,7 +186,7 @@ func TestUplinkSendsNoSilence(t *testing.T) {
 			t.Errorf("%s: %d packets in 10 s of silence, want about 7", name, n)
 		}
 		for _, x := range track.all {
-			if l := x.GetExtension(AudioLevelID); len(x.Payload) != len(silence) || len(l) != 1 || l[0] != 127 {
+			if l := x.GetExtension(AudioLevelID); len(x.Payload) != len(opus.Silence) || len(l) != 1 || l[0] != 127 {
 				t.Fatalf("%s: a packet of %d bytes with level %v", name, len(x.Payload), l)
 			}
 		}

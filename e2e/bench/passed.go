@@ -71,16 +71,7 @@ func passedAudio(ctx context.Context, r *rig, token string, client *livekit.Clie
 		session.Leave()
 		listening.Wait()
 	}()
-	for _, other := range present {
-		e.listen(session, other)
-	}
-	listening.Go(func() {
-		for event := range session.Events() {
-			if event.Kind == bridge.ParticipantChanged {
-				e.listen(session, event.Participant)
-			}
-		}
-	})
+	listening.Go(func() { listen(session, present, e) })
 
 	var sent []time.Time
 	start := time.Now().Add(rand.N(period))
@@ -107,14 +98,6 @@ func passedAudio(ctx context.Context, r *rig, token string, client *livekit.Clie
 type ear struct {
 	mu    sync.Mutex
 	heard map[string]time.Time
-}
-
-func (e *ear) listen(s bridge.Session, other bridge.Participant) {
-	for _, t := range other.Tracks {
-		if t.Audio {
-			_ = s.Subscribe(t.SID, e)
-		}
-	}
 }
 
 // WriteFrame implements media.Sink.

@@ -50,17 +50,8 @@ func join(ctx context.Context, c *livekit.Client, room, identity string, s *soun
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &participant{session: session, track: track, sound: s, impair: impair, stop: stop}
-	for _, other := range present {
-		p.listen(other)
-	}
 	p.work.Go(func() { p.speak(running) })
-	p.work.Go(func() {
-		for e := range session.Events() {
-			if e.Kind == bridge.ParticipantChanged {
-				p.listen(e.Participant)
-			}
-		}
-	})
+	p.work.Go(func() { listen(session, present, p) })
 	return p, nil
 }
 
@@ -70,11 +61,21 @@ func (p *participant) leave() {
 	p.work.Wait()
 }
 
-// listen subscribes to what another one says.
-func (p *participant) listen(other bridge.Participant) {
-	for _, t := range other.Tracks {
-		if t.Audio {
-			_ = p.session.Subscribe(t.SID, p)
+// listen has sink hear all that others say, those who are there and those who come, until the session ends.
+func listen(s bridge.Session, present []bridge.Participant, sink media.Sink) {
+	hear := func(other bridge.Participant) {
+		for _, t := range other.Tracks {
+			if t.Audio {
+				_ = s.Subscribe(t.SID, sink)
+			}
+		}
+	}
+	for _, other := range present {
+		hear(other)
+	}
+	for e := range s.Events() {
+		if e.Kind == bridge.ParticipantChanged {
+			hear(e.Participant)
 		}
 	}
 }

@@ -46,9 +46,6 @@ func newLine(codec transcode.Codec) (*line, error) {
 // opusPayload is the longest payload of one frame (RFC 6716, section 3.2.1).
 const opusPayload = 1275
 
-// opusSilence is 20 ms of Opus that says nothing: CELT, full band, mono, no data (RFC 6716, section 3.1).
-var opusSilence = [...]byte{0xf8, 0xff, 0xfe}
-
 // encode makes the payload of the next frame, which comes after past. It is valid until the next call. nothing: every sample of f is 0.
 func (l *line) encode(f []int16, past *history, nothing bool) []byte {
 	if rate := 50 * len(f); rate != l.rate {
@@ -93,7 +90,7 @@ func (l *line) rest() bool {
 	case *g722.Encoder:
 		return false
 	case *opus.Encoder:
-		l.size = copy(l.payload, opusSilence[:])
+		l.size = copy(l.payload, opus.Silence)
 	}
 	return true // the others say the same as the time before
 }

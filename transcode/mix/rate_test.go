@@ -3,6 +3,8 @@ package mix
 import (
 	"math"
 	"testing"
+
+	"passerelle/transcode/opus"
 )
 
 // TestRoomTakesTheRateOfItsLegs lets a leg that hears more come and go. Who was there misses nothing and hears no click.
@@ -85,7 +87,7 @@ func TestOpusRests(t *testing.T) {
 		s.on = false
 		ticks(m, 100)
 		for name, e := range map[string]*ear{"shared": shared, "own": own} {
-			if len(e.payload) != len(opusSilence) {
+			if len(e.payload) != len(opus.Silence) {
 				t.Errorf("%s: %d bytes for nothing", name, len(e.payload))
 			}
 			part := e.last(c, 4) // 2 s of the tone, 2 s of nothing

@@ -2,6 +2,7 @@ package mix
 
 import (
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -9,7 +10,15 @@ import (
 
 // alarm wakes a goroutine at a time. While it waits it holds no processor of the runtime, as a sleeping system call does until the runtime notices, up to
 // 10 ms later. It is for one goroutine.
-type alarm struct{ file *os.File } // a timerfd; nil: there is none
+type alarm struct {
+	file *os.File // a timerfd; nil: there is none
+	raw  syscall.RawConn
+
+	settime func(fd uintptr) // made once: a tick allocates nothing
+	spec    unix.ItimerSpec
+	err     error
+	expired [8]byte
+}
 
 // newAlarm makes one. Where the kernel has no timer for it, the runtime's have to do.
 func newAlarm() *alarm {
@@ -17,7 +26,13 @@ func newAlarm() *alarm {
 	if err != nil {
 		return &alarm{}
 	}
-	return &alarm{os.NewFile(uintptr(fd), "timerfd")}
+	a := &alarm{file: os.NewFile(uintptr(fd), "timerfd")}
+	if a.raw, err = a.file.SyscallConn(); err != nil {
+		a.close()
+		return &alarm{}
+	}
+	a.settime = func(fd uintptr) { a.err = unix.TimerfdSettime(int(fd), 0, &a.spec, nil) }
+	return a
 }
 
 // sleep returns at a time, or a little later. The kernel's timer wakes the poller of an idle process within 0.2 ms; the runtime's own timers wait in whole
@@ -27,25 +42,19 @@ func (a *alarm) sleep(until time.Time) {
 	if left <= 0 {
 		return
 	}
-	at := unix.ItimerSpec{Value: unix.NsecToTimespec(left.Nanoseconds())}
-	if a.file == nil || a.file.SetReadDeadline(until) != nil || a.set(&at) != nil {
-		time.Sleep(left)
-		return
+	if a.file != nil && a.file.SetReadDeadline(until) == nil && a.set(left) == nil {
+		_, _ = a.file.Read(a.expired[:]) // or the deadline
 	}
-	var expired [8]byte
-	_, _ = a.file.Read(expired[:]) // or the deadline
-	time.Sleep(time.Until(until))  // it was neither, which never happens
+	time.Sleep(time.Until(until)) // there is no timer, or it has failed
 }
 
-func (a *alarm) set(at *unix.ItimerSpec) (err error) {
-	raw, err := a.file.SyscallConn()
-	if err != nil {
+// set winds the timer up.
+func (a *alarm) set(left time.Duration) error {
+	a.spec.Value = unix.NsecToTimespec(left.Nanoseconds())
+	if err := a.raw.Control(a.settime); err != nil {
 		return err
 	}
-	if e := raw.Control(func(fd uintptr) { err = unix.TimerfdSettime(int(fd), 0, at, nil) }); e != nil {
-		return e
-	}
-	return err
+	return a.err
 }
 
 func (a *alarm) close() {
