@@ -71,7 +71,7 @@ func passedAudio(ctx context.Context, r *rig, token string, client *livekit.Clie
 		session.Leave()
 		listening.Wait()
 	}()
-	listening.Go(func() { listen(session, present, e) })
+	listening.Go(func() { overhear(session, present, e) })
 
 	var sent []time.Time
 	start := time.Now().Add(rand.N(period))

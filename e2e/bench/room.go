@@ -51,7 +51,7 @@ func join(ctx context.Context, c *livekit.Client, room, identity string, s *soun
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &participant{session: session, track: track, sound: s, impair: impair, stop: stop}
 	p.work.Go(func() { p.speak(running) })
-	p.work.Go(func() { listen(session, present, p) })
+	p.work.Go(func() { overhear(session, present, p) })
 	return p, nil
 }
 
@@ -61,8 +61,8 @@ func (p *participant) leave() {
 	p.work.Wait()
 }
 
-// listen has sink hear all that others say, those who are there and those who come, until the session ends.
-func listen(s bridge.Session, present []bridge.Participant, sink media.Sink) {
+// overhear has sink hear all that others say, those who are there and those who come, until the session ends.
+func overhear(s bridge.Session, present []bridge.Participant, sink media.Sink) {
 	hear := func(other bridge.Participant) {
 		for _, t := range other.Tracks {
 			if t.Audio {
