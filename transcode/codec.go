@@ -53,6 +53,11 @@ func (c Codec) Is(o Codec) bool {
 type Decoder interface {
 	// Decode writes the payload's samples into pcm and says how many. pcm must hold the longest packet, 120 ms; a longer payload is an error.
 	Decode(pcm []int16, payload []byte) (int, error)
+}
+
+// Concealer is a Decoder that hides losses. Codec.NewConcealer makes it.
+type Concealer interface {
+	Decoder
 	// Conceal fills pcm with a guess at what a lost packet held. len(pcm) is the lost time.
 	Conceal(pcm []int16) error
 }

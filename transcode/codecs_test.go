@@ -39,7 +39,7 @@ var cases = []codecCase{
 
 var encoderOptions = transcode.EncoderOptions{Bitrate: 32000, Complexity: 5}
 
-func (c codecCase) make(t testing.TB) (transcode.Encoder, transcode.Decoder) {
+func (c codecCase) make(t testing.TB) (transcode.Encoder, transcode.Concealer) {
 	t.Helper()
 	codec, ok := transcode.Lookup(c.codec, c.clock)
 	if !ok {
@@ -50,7 +50,7 @@ func (c codecCase) make(t testing.TB) (transcode.Encoder, transcode.Decoder) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := codec.NewDecoder()
+	d, err := codec.NewConcealer()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func (c codecCase) encode(t testing.TB, e transcode.Encoder, pcm []int16) (packe
 	return packets
 }
 
-func (c codecCase) decode(t testing.TB, d transcode.Decoder, packets [][]byte, lost func(i int) bool) (pcm []int16) {
+func (c codecCase) decode(t testing.TB, d transcode.Concealer, packets [][]byte, lost func(i int) bool) (pcm []int16) {
 	t.Helper()
 	buf := make([]int16, c.rate*120/1000)
 	for i, p := range packets {

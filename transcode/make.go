@@ -29,7 +29,7 @@ func (c Codec) NewDecoder() (Decoder, error) {
 	case "pcmu":
 		return g711.NewDecoder(g711.MuLaw), nil
 	case "l16":
-		return l16.NewDecoder(c.SampleRate), nil
+		return l16.NewDecoder(), nil
 	}
 	return nil, fmt.Errorf("no decoder for %q", c.Name)
 }

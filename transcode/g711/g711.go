@@ -7,8 +7,6 @@ import (
 	"errors"
 
 	"github.com/zaf/g711"
-
-	"passerelle/transcode/plc"
 )
 
 // SampleRate in Hz.
@@ -26,16 +24,11 @@ const (
 // ErrPayload is returned for a payload that is empty, or for which there is no room.
 var ErrPayload = errors.New("g711: empty payload or short buffer")
 
-// Decoder decodes one stream. It is for one goroutine.
-type Decoder struct {
-	law     Law
-	conceal *plc.Concealer
-}
+// Decoder decodes; it has no state.
+type Decoder struct{ law Law }
 
 // NewDecoder makes a decoder.
-func NewDecoder(law Law) *Decoder {
-	return &Decoder{law: law, conceal: plc.New(SampleRate)}
-}
+func NewDecoder(law Law) *Decoder { return &Decoder{law} }
 
 // Decode writes the payload's samples into pcm, one for each byte, and says how many.
 func (d *Decoder) Decode(pcm []int16, payload []byte) (int, error) {
@@ -52,14 +45,7 @@ func (d *Decoder) Decode(pcm []int16, payload []byte) (int, error) {
 			pcm[i] = g711.DecodeUlawFrame(b)
 		}
 	}
-	d.conceal.Accept(pcm)
 	return len(pcm), nil
-}
-
-// Conceal fills pcm with a guess at what was lost.
-func (d *Decoder) Conceal(pcm []int16) error {
-	d.conceal.Conceal(pcm)
-	return nil
 }
 
 // Encoder encodes; it has no state.

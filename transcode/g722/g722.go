@@ -6,11 +6,7 @@
 // Specification: ITU-T G.722, mode 1; RFC 3551, section 4.5.2.
 package g722
 
-import (
-	"errors"
-
-	"passerelle/transcode/plc"
-)
+import "errors"
 
 // SampleRate in Hz of the sound; the RTP clock is half of it.
 const SampleRate = 16000
@@ -22,12 +18,11 @@ var ErrPayload = errors.New("g722: empty payload, odd samples or short buffer")
 type Decoder struct {
 	low, high band
 	x         [24]int // the filter's memory
-	conceal   *plc.Concealer
 }
 
 // NewDecoder makes a decoder.
 func NewDecoder() *Decoder {
-	return &Decoder{low: lowBand(), high: highBand(), conceal: plc.New(SampleRate)}
+	return &Decoder{low: lowBand(), high: highBand()}
 }
 
 // Decode writes the payload's samples into pcm, two for each byte, and says how many.
@@ -53,14 +48,7 @@ func (d *Decoder) Decode(pcm []int16, payload []byte) (int, error) {
 		odd, even := filter(&d.x)
 		pcm[2*i], pcm[2*i+1] = int16(saturate(even>>11)), int16(saturate(odd>>11))
 	}
-	d.conceal.Accept(pcm[:n])
 	return n, nil
-}
-
-// Conceal fills pcm with a guess at what was lost.
-func (d *Decoder) Conceal(pcm []int16) error {
-	d.conceal.Conceal(pcm)
-	return nil
 }
 
 // Encoder encodes one stream. It is for one goroutine.

@@ -6,18 +6,16 @@ package l16
 import (
 	"encoding/binary"
 	"errors"
-
-	"passerelle/transcode/plc"
 )
 
 // ErrPayload is returned for a payload that is empty, ends within a sample, or for which there is no room.
 var ErrPayload = errors.New("l16: empty payload, half a sample or short buffer")
 
-// Decoder decodes one stream. It is for one goroutine.
-type Decoder struct{ conceal *plc.Concealer }
+// Decoder decodes; it has no state.
+type Decoder struct{}
 
-// NewDecoder makes a decoder for a rate in Hz.
-func NewDecoder(rate int) *Decoder { return &Decoder{conceal: plc.New(rate)} }
+// NewDecoder makes a decoder.
+func NewDecoder() *Decoder { return &Decoder{} }
 
 // Decode writes the payload's samples into pcm, one for two bytes, and says how many.
 func (d *Decoder) Decode(pcm []int16, payload []byte) (int, error) {
@@ -28,14 +26,7 @@ func (d *Decoder) Decode(pcm []int16, payload []byte) (int, error) {
 	for i := range n {
 		pcm[i] = int16(binary.BigEndian.Uint16(payload[2*i:]))
 	}
-	d.conceal.Accept(pcm[:n])
 	return n, nil
-}
-
-// Conceal fills pcm with a guess at what was lost.
-func (d *Decoder) Conceal(pcm []int16) error {
-	d.conceal.Conceal(pcm)
-	return nil
 }
 
 // Encoder encodes; it has no state.

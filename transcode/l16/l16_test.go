@@ -20,14 +20,14 @@ func TestBothWays(t *testing.T) {
 		if n, err := NewEncoder().Encode(payload, c.pcm); err != nil || !bytes.Equal(payload[:n], c.payload) {
 			t.Errorf("%v becomes %v, %v", c.pcm, payload[:n], err)
 		}
-		if n, err := NewDecoder(16000).Decode(pcm, c.payload); err != nil || !slices.Equal(pcm[:n], c.pcm) {
+		if n, err := NewDecoder().Decode(pcm, c.payload); err != nil || !slices.Equal(pcm[:n], c.pcm) {
 			t.Errorf("%v becomes %v, %v", c.payload, pcm[:n], err)
 		}
 	}
 }
 
 func TestBadLengths(t *testing.T) {
-	d := NewDecoder(8000)
+	d := NewDecoder()
 	for _, n := range []int{0, 1, 3, 322} {
 		if _, err := d.Decode(make([]int16, 160), make([]byte, n)); err == nil {
 			t.Errorf("%d bytes decoded into 160 samples", n)

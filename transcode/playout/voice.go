@@ -12,7 +12,7 @@ import (
 type voice struct {
 	codec transcode.Codec
 	rate  int // Hz of what dec makes. Opus makes what is asked for.
-	dec   transcode.Decoder
+	dec   transcode.Concealer
 	fec   fecDecoder // nil: the codec has none
 	up    *resample.Resampler
 	pcm   []int16 // what dec made
@@ -32,7 +32,7 @@ func newVoice(codec transcode.Codec, rate int) (*voice, error) {
 		v.rate, as.SampleRate = rate, rate
 	}
 	var err error
-	if v.dec, err = as.NewDecoder(); err != nil {
+	if v.dec, err = as.NewConcealer(); err != nil {
 		return nil, fmt.Errorf("playout: %w", err)
 	}
 	if v.up, err = resample.New(v.rate, rate); err != nil {
