@@ -101,6 +101,8 @@ func New(codec transcode.Codec, cfg Config) (*Buffer, error) {
 	}
 	b := &Buffer{cfg: cfg, epoch: cfg.Now()}
 	b.timing.start = samples(cfg.Start)
+	b.ring.slots = make([]slot, few)
+	b.ring.clear(1 << 16) // sequence numbers are counted from there
 	b.given.Store(noLevel)
 	b.level.Store(silence)
 	b.reader.init()
@@ -133,7 +135,9 @@ func (b *Buffer) WriteFrame(f *media.Frame) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.place(f, samples(arrival.Sub(b.epoch))) {
-		b.unread = min(b.unread+1, unreadFrames)
+		if b.unread = min(b.unread+1, unreadFrames); b.unread == unreadFrames {
+			b.ring.resize(few)
+		}
 		b.hear(f, given)
 	}
 }
@@ -149,7 +153,7 @@ func (b *Buffer) place(f *media.Frame, arrival int64) bool {
 	old := step < 0 && step > -3*maxJump && at <= t.at && f.Codec.ClockRate == t.clock
 	skew := (at - t.at) - (arrival - t.arrival)
 	switch {
-	case old && (step <= -slots || skew < -maxSkew):
+	case old && (step <= -int64(len(b.ring.slots)) || skew < -maxSkew):
 		b.stats.Late++
 		if t.late++; t.late < lateInARow {
 			return false

@@ -97,6 +97,7 @@ func (b *Buffer) Read(frame []int16) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unread = 0
+	b.ring.resize(slots)
 	if g := grain(len(frame) / 20); g != b.grain {
 		b.retune(g)
 	}

@@ -59,7 +59,7 @@ func (v *voice) continues(from *voice) int {
 // warm lets an Opus decoder hear the last packets, as far as the ring still has them.
 func (b *Buffer) warm(v *voice) {
 	for q := b.ring.taken - warmUp + 1; q <= b.ring.taken; q++ {
-		s := &b.ring.slots[q%slots]
+		s := b.ring.slot(q)
 		if s.sequence == q && v.codec.Is(s.codec) {
 			_, _ = v.dec.Decode(v.pcm, s.payload)
 		}

@@ -1,12 +1,18 @@
 package playout
 
 import (
+	"slices"
+
 	"passerelle/media"
 	"passerelle/transcode"
 )
 
-// slots is how many packets a ring has room for: 2.5 s of 20 ms packets.
-const slots = 128
+// How many packets a ring has room for: 2.5 s of 20 ms packets, and while nobody reads 0.6 s. Most streams are silent most of the time, and what they keep
+// then is memory that no cache holds.
+const (
+	slots = 128
+	few   = 32 // slots is a multiple of it
+)
 
 // slot is the place of one packet. Its memory is used again and again, and grows to the longest payload of the stream.
 type slot struct {
@@ -19,9 +25,9 @@ type slot struct {
 
 // ring keeps packets by their sequence number until they are taken, in order.
 type ring struct {
-	slots [slots]slot
-	taken int64 // the newest packet that was taken or given up
-	last  int64 // the newest packet that came
+	slots []slot // few or slots of them
+	taken int64  // the newest packet that was taken or given up
+	last  int64  // the newest packet that came
 }
 
 // What put did with a packet.
@@ -34,9 +40,27 @@ const (
 	tooLate
 )
 
+func (r *ring) slot(sequence int64) *slot { return &r.slots[sequence%int64(len(r.slots))] }
+
+// resize makes room for n packets, few or slots. The newest stay.
+func (r *ring) resize(n int) {
+	if n == len(r.slots) {
+		return
+	}
+	all := slices.Grow(r.slots, max(0, n-len(r.slots)))[:max(n, len(r.slots))]
+	for q := r.last - few + 1; q <= r.last; q++ {
+		from, to := q%int64(len(r.slots)), q%int64(n)
+		all[from], all[to] = all[to], all[from]
+	}
+	for i := n; i < len(all); i++ {
+		all[i].full, all[i].sequence = false, 0 // its memory will be used again
+	}
+	r.slots, r.taken = all[:n], max(r.taken, r.last-int64(n))
+}
+
 // put stores a packet. sequence must not be older than the ring is long.
 func (r *ring) put(sequence, at int64, f *media.Frame) verdict {
-	s := &r.slots[sequence%slots]
+	s := r.slot(sequence)
 	if s.sequence == sequence {
 		return duplicate
 	}
@@ -54,7 +78,7 @@ func (r *ring) put(sequence, at int64, f *media.Frame) verdict {
 		v = overrun
 	}
 	r.last = max(r.last, sequence)
-	if oldest := r.last - slots; r.taken < oldest {
+	if oldest := r.last - int64(len(r.slots)); r.taken < oldest {
 		r.taken = oldest
 	}
 	*s = slot{sequence: sequence, at: at, full: true, codec: *f.Codec, payload: append(s.payload[:0], f.Payload...)}
@@ -64,7 +88,7 @@ func (r *ring) put(sequence, at int64, f *media.Frame) verdict {
 // next is the oldest packet that is there, or nil.
 func (r *ring) next() *slot {
 	for q := r.taken + 1; q <= r.last; q++ {
-		if s := &r.slots[q%slots]; s.full && s.sequence == q {
+		if s := r.slot(q); s.full && s.sequence == q {
 			return s
 		}
 	}
