@@ -50,7 +50,7 @@ func (s *stay) roomLanguage() string {
 
 // speak says a clip (48 kHz, whole frames) to the room instead of the caller, in real time, until its end or that of ctx.
 func (u *uplink) speak(ctx context.Context, clip []int16) error {
-	encoder, err := opus.NewEncoder(transcode.Rate, opus.Options{Complexity: 5, FEC: true, Loss: 5})
+	encoder, err := opus.NewEncoder(transcode.Rate, opus.ForVoices(transcode.Rate))
 	if err != nil {
 		return err
 	}
