@@ -321,18 +321,6 @@ func TestUnknownCodecs(t *testing.T) {
 	}
 }
 
-func TestChain(t *testing.T) {
-	var c transcode.Chain
-	c = c.Then("PCMA").Rate(8000).Rate(8000)
-	up, down := c.Rate(48000).Then("mix").Rate(48000).Then("opus"), c.Then("opus")
-	if got := up.String(); got != "PCMA → 8 kHz → 48 kHz → mix → opus" {
-		t.Error(got)
-	}
-	if got := down.Rate(44100).String(); got != "PCMA → 8 kHz → opus → 44.1 kHz" {
-		t.Error(got)
-	}
-}
-
 // FuzzDecode gives two packets, whatever they are, to every decoder.
 func FuzzDecode(f *testing.F) {
 	for _, c := range cases {

@@ -330,7 +330,6 @@ func TestSounds(t *testing.T) {
 		"comfort":   {ComfortTone(), 6 * time.Second, -42, -38},
 		"music":     {WaitingMusic(), 16 * time.Second, -32, -29},
 		"reconnect": {ReconnectTone(), 2 * time.Second, -40, -30},
-		"key":       {KeyClick(), 20 * time.Millisecond, -34, -24},
 	} {
 		if want := samples(c.length); len(c.pcm) != want || want%transcode.FrameSamples != 0 {
 			t.Errorf("%s has %d samples, want %d in whole frames", name, len(c.pcm), want)

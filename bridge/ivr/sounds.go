@@ -40,9 +40,6 @@ var (
 			note{220 * time.Millisecond, 20 * time.Millisecond, 130 * time.Millisecond, -24, []float64{440}})
 	})
 	waitingMusic = sync.OnceValue(func() []int16 { return play(16*time.Second, music()...) })
-	keyClick     = sync.OnceValue(func() []int16 {
-		return play(20*time.Millisecond, note{0, 3 * time.Millisecond, 15 * time.Millisecond, -22, []float64{1000}})
-	})
 )
 
 // EntryChime sounds when somebody comes: two rising notes. As all sounds it is PCM at transcode.Rate in whole frames, not to be written to.
@@ -83,9 +80,6 @@ func music() []note {
 
 // ReconnectTone tells that the line is being restored: two soft notes, then a pause. It is played again and again.
 func ReconnectTone() []int16 { return reconnectTone() }
-
-// KeyClick tells that a key was taken.
-func KeyClick() []int16 { return keyClick() }
 
 // play mixes notes into PCM at transcode.Rate, in whole frames.
 func play(length time.Duration, notes ...note) []int16 {

@@ -17,12 +17,3 @@ func RMS(pcm []int16) float64 {
 	}
 	return max(Silence, 10*math.Log10(float64(sum)/float64(len(pcm))/(1<<30)))
 }
-
-// Peak is the largest sample of pcm in dBFS.
-func Peak(pcm []int16) float64 {
-	var top int
-	for _, s := range pcm {
-		top = max(top, int(s), -int(s))
-	}
-	return max(Silence, 20*math.Log10(float64(top)/(1<<15)))
-}

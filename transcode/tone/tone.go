@@ -31,28 +31,6 @@ func Make(rate int, length time.Duration, level float64, hz ...float64) []int16 
 
 func samples(d time.Duration, rate int) int { return int(d * time.Duration(rate) / time.Second) }
 
-// Cadence is a tone that comes and goes.
-type Cadence struct {
-	Hz      []float64
-	On, Off time.Duration
-	Level   float64 // dBFS of each sine
-}
-
-// Ringback is what a caller hears in France while the other side rings.
-func Ringback() Cadence {
-	return Cadence{Hz: []float64{440}, On: 1500 * time.Millisecond, Off: 3500 * time.Millisecond, Level: -20}
-}
-
-// Busy is what a caller hears in France when the other side is engaged.
-func Busy() Cadence {
-	return Cadence{Hz: []float64{440}, On: 500 * time.Millisecond, Off: 500 * time.Millisecond, Level: -20}
-}
-
-// Cycle returns one tone and one pause as mono PCM at rate Hz, to be played again and again.
-func (c Cadence) Cycle(rate int) []int16 {
-	return append(Make(rate, c.On, c.Level, c.Hz...), make([]int16, samples(c.Off, rate))...)
-}
-
 // The keypad (ITU-T Q.23): rows of low tones and columns of high ones.
 const keys = "123A456B789C*0#D"
 

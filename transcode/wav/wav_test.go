@@ -76,32 +76,11 @@ func TestReadsWhatFFmpegWrites(t *testing.T) {
 	}
 }
 
-func TestWriterIsReadBySox(t *testing.T) {
+func TestSoxReadsIt(t *testing.T) {
+	b := encode(t, ramp(1600), 8000)
 	path := filepath.Join(t.TempDir(), "x.wav")
-	f, err := os.Create(path)
-	if err != nil {
+	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
-	}
-	defer f.Close()
-	w, err := NewWriter(f, 8000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := ramp(1600)
-	for i := 0; i < len(want); i += 160 {
-		if err := w.Write(want[i : i+160]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if at, _ := f.Seek(0, io.SeekCurrent); at != 44+3200 {
-		t.Errorf("file is at %d after Close", at)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(b, encode(t, want, 8000)) {
-		t.Error("a streamed file is not what Write makes")
 	}
 	raw, err := exec.Command("sox", path, "-t", "raw", "-").Output()
 	if err != nil || !bytes.Equal(raw, b[44:]) {

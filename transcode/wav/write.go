@@ -24,49 +24,6 @@ func Write(w io.Writer, pcm []int16, rate int) error {
 // maxData is the longest data chunk whose sizes fit their 32 bits.
 const maxData = math.MaxUint32 - headerSize - 1
 
-// Writer writes a clip bit by bit, for recordings. The sizes in its header are right after Close. It is for one goroutine.
-type Writer struct {
-	ws   io.WriteSeeker
-	rate int
-	size int64 // bytes of samples so far
-	buf  []byte
-}
-
-// NewWriter begins a 16-bit mono file at the present place of ws. rate is in Hz.
-func NewWriter(ws io.WriteSeeker, rate int) (*Writer, error) {
-	if err := checkRate(rate); err != nil {
-		return nil, err
-	}
-	w := &Writer{ws: ws, rate: rate}
-	if _, err := ws.Write(appendHeader(nil, rate, 0)); err != nil {
-		return nil, err
-	}
-	return w, nil
-}
-
-// Write appends samples. ErrTooLong tells that the file is full (4 GiB).
-func (w *Writer) Write(pcm []int16) error {
-	if w.size+2*int64(len(pcm)) > maxData {
-		return ErrTooLong
-	}
-	w.buf = appendSamples(w.buf[:0], pcm)
-	n, err := w.ws.Write(w.buf)
-	w.size += int64(n)
-	return err
-}
-
-// Close puts the sizes into the header. It leaves the underlying file open, at its end.
-func (w *Writer) Close() error {
-	if _, err := w.ws.Seek(-w.size-headerSize, io.SeekCurrent); err != nil {
-		return err
-	}
-	if _, err := w.ws.Write(appendHeader(nil, w.rate, uint32(w.size))); err != nil {
-		return err
-	}
-	_, err := w.ws.Seek(w.size, io.SeekCurrent)
-	return err
-}
-
 func checkRate(rate int) error {
 	if rate < minRate || rate > maxRate {
 		return fmt.Errorf("%w: %d Hz", ErrUnsupported, rate)
