@@ -248,9 +248,7 @@ func TestTargetRefresh(t *testing.T) {
 // TestBehindNAT has a Via and a Contact with an address that is not where the packets come from: our requests go back where they came from.
 func TestBehindNAT(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	socket := p.local
 	write := p.write
 	p.write = func(m string) { write(strings.ReplaceAll(m, socket.String(), "192.168.77.5:5060")) }

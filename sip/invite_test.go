@@ -214,9 +214,7 @@ func TestNeverACK(t *testing.T) {
 
 func TestLateOffer(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.request("INVITE", "", "", "")
 	ok := p.status(200, "INVITE")
 	for _, want := range []string{"m=audio", "opus/48000/2", "PCMA/8000", "telephone-event/8000"} {
@@ -232,9 +230,7 @@ func TestLateOffer(t *testing.T) {
 
 func TestLateOfferWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.request("INVITE", "", "", "")
 	p.status(200, "INVITE")
 	p.ack()
@@ -262,9 +258,7 @@ func TestMergedRequest(t *testing.T) {
 
 func TestMultipartBody(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, _ := deskPhone(t)
 	p.sdp = "--b\r\nContent-Type: application/ISUP;version=x\r\n\r\n\x01\x02\r\n--b\r\nContent-Type: application/sdp\r\n\r\n" + audio("127.0.0.1", 40000, "sendrecv") + "\r\n--b--\r\n"
 	p.request("INVITE", p.sdp, `multipart/mixed; boundary="b"`, "")
 	p.status(200, "INVITE")
@@ -329,9 +323,7 @@ func TestDrainAndBusy(t *testing.T) {
 
 func TestStopSendsBye(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.call("")
 	l := r.leg(t)
 	eventually(t, "the call", func() bool { return l.up.Load() != nil })

@@ -124,6 +124,13 @@ type phone struct {
 	sdp     string
 }
 
+// deskPhone is a phone beside a server of its own, whose calls are noted.
+func deskPhone(t testing.TB) (*phone, *recorder) {
+	t.Helper()
+	r := new(recorder)
+	return newPhone(t, start(t, r.handle)), r
+}
+
 func newPhone(t testing.TB, s *Server) *phone { return newPhoneAt(t, s.Addr("udp")) }
 
 func newPhoneAt(t testing.TB, to netip.AddrPort) *phone {

@@ -52,9 +52,7 @@ func TestHoldInAllSpellings(t *testing.T) {
 
 func TestMovedAddress(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	first := body(p.call(""))
 	p.request("INVITE", audio("127.0.0.1", 40002, "sendrecv"), "application/sdp", "")
 	second := body(p.status(200, "INVITE"))
@@ -89,9 +87,7 @@ func TestMediaMayOnlyGoWhereItIsPermitted(t *testing.T) {
 
 func TestReinviteThatCannotBe(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, _ := deskPhone(t)
 	p.call("")
 	p.request("INVITE", strings.ReplaceAll(p.sdp, "PCMA/8000", "SPEEX/8000"), "application/sdp", "")
 	// payload type 8 is PCMA whatever rtpmap says or not: use one that is dynamic
@@ -108,9 +104,7 @@ func TestReinviteThatCannotBe(t *testing.T) {
 
 func TestBodyless(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, _ := deskPhone(t)
 	first := body(p.call(""))
 	p.request("UPDATE", "", "", "")
 	if b := body(p.status(200, "UPDATE")); b != "" {
@@ -128,9 +122,7 @@ func TestBodyless(t *testing.T) {
 // TestGlareTheirs: while our re-INVITE has no answer, theirs gets 491.
 func TestGlareTheirs(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.call("")
 	l := r.leg(t)
 	eventually(t, "the call", func() bool { return l.up.Load() != nil })
@@ -157,9 +149,7 @@ func TestGlareTheirs(t *testing.T) {
 // TestGlareOurs: a 491 to our re-INVITE is tried again, with the next CSeq.
 func TestGlareOurs(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.call("")
 	l := r.leg(t)
 	eventually(t, "the call", func() bool { return l.up.Load() != nil })
@@ -183,9 +173,7 @@ func TestGlareOurs(t *testing.T) {
 
 func TestHoldRefused(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.call("")
 	l := r.leg(t)
 	eventually(t, "the call", func() bool { return l.up.Load() != nil })

@@ -207,9 +207,7 @@ func TestReliableRinging(t *testing.T) {
 
 func TestDigitsByINFO(t *testing.T) {
 	t.Parallel()
-	var r recorder
-	s := start(t, r.handle)
-	p := newPhone(t, s)
+	p, r := deskPhone(t)
 	p.call("")
 	for i, c := range []struct {
 		contentType, body string
