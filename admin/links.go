@@ -54,7 +54,7 @@ type linkView struct {
 
 func (a *api) viewLink(l links.Link, full bool) linkView {
 	v := linkView{
-		ID: l.ID, State: linkState(l, a.now()), Room: l.Room, Title: l.Title, Name: l.Name, AskName: l.AskName, Lobby: l.Lobby, Language: l.Language,
+		ID: l.ID, State: l.State(a.now()), Room: l.Room, Title: l.Title, Name: l.Name, AskName: l.AskName, Lobby: l.Lobby, Language: l.Language,
 		From: l.From.UTC(), Until: l.Until.UTC(), Uses: l.Uses, Used: l.Used, Made: l.Made.UTC(), By: l.By,
 	}
 	if !full {
@@ -65,21 +65,6 @@ func (a *api) viewLink(l links.Link, full bool) linkView {
 		v.Revoked = &at
 	}
 	return v
-}
-
-// linkState is the word for what a link is worth at a time.
-func linkState(l links.Link, now time.Time) string {
-	switch err := l.Status(now); {
-	case errors.Is(err, links.ErrRevoked):
-		return "revoked"
-	case errors.Is(err, links.ErrExpired):
-		return "over"
-	case errors.Is(err, links.ErrEarly):
-		return "early"
-	case errors.Is(err, links.ErrUsedUp):
-		return "used_up"
-	}
-	return "good"
 }
 
 // linkList is the links of a room, or all, the latest first.

@@ -169,7 +169,7 @@ func TestLinkState(t *testing.T) {
 	used, revoked := l, l
 	used.Used, revoked.Revoked = 1, at
 	for want, got := range map[string]string{
-		"good": linkState(l, at), "early": linkState(l, at.Add(-1)), "over": linkState(l, at.Add(time.Hour)), "used_up": linkState(used, at), "revoked": linkState(revoked, at),
+		"good": l.State(at), "early": l.State(at.Add(-1)), "over": l.State(at.Add(time.Hour)), "used_up": used.State(at), "revoked": revoked.State(at),
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

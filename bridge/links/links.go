@@ -78,6 +78,21 @@ func (l Link) Status(now time.Time) error {
 	return nil
 }
 
+// State is the word for what a link is worth at a time: good, early, over, used_up or revoked.
+func (l Link) State(now time.Time) string {
+	switch err := l.Status(now); {
+	case errors.Is(err, ErrRevoked):
+		return "revoked"
+	case errors.Is(err, ErrExpired):
+		return "over"
+	case errors.Is(err, ErrEarly):
+		return "early"
+	case errors.Is(err, ErrUsedUp):
+		return "used_up"
+	}
+	return "good"
+}
+
 // Bounds of links.
 const (
 	maxText  = 255

@@ -125,24 +125,9 @@ func listLinks(ctx context.Context, k *links.Keeper, room string, out io.Writer)
 		if l.AskName {
 			name += "(asked)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Room, name, day(l.From, ""), day(l.Until, ""), used, linkState(l, time.Now()))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Room, name, day(l.From, ""), day(l.Until, ""), used, strings.ReplaceAll(l.State(time.Now()), "_", " "))
 	}
 	return table.Flush()
-}
-
-// linkState is a link's state in a word.
-func linkState(l links.Link, now time.Time) string {
-	switch err := l.Status(now); {
-	case errors.Is(err, links.ErrRevoked):
-		return "revoked"
-	case errors.Is(err, links.ErrExpired):
-		return "over"
-	case errors.Is(err, links.ErrEarly):
-		return "early"
-	case errors.Is(err, links.ErrUsedUp):
-		return "used up"
-	}
-	return "good"
 }
 
 // parseWhen reads a moment: a day, a time of this machine's zone, an RFC 3339 time, or a time from a beginning. Empty is the zero time.
