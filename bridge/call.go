@@ -37,7 +37,8 @@ type call struct {
 
 	display  Display // nil: the leg is spoken to
 	standing Standing
-	closed   bool // the far end wants its microphone closed when it comes into the room
+	closed   bool // the microphone is to be closed when the call comes into a room
+	volume   int  // dB that the caller has chosen
 
 	view    atomic.Pointer[view]
 	orders  chan order              // in: from operators

@@ -263,9 +263,10 @@ func newFakeRules() *fakeRules { return &fakeRules{answer: granting(nil)} }
 
 func (r *fakeRules) Decide(_ context.Context, f policy.Facts) policy.Decision {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.asked = append(r.asked, f)
-	return r.answer(f)
+	answer := r.answer
+	r.mu.Unlock()
+	return answer(f)
 }
 
 func (r *fakeRules) OnChange(f func()) { r.tell = f }

@@ -31,12 +31,10 @@ func (s *stay) microphone(ctx context.Context, open bool) error {
 	case s.muted == forbidden && open:
 		s.say(ivr.UnmuteNotAllowed)
 	case !open && s.muted == unmuted:
-		s.muted, s.byHost = mutedByCaller, false
-		s.mouth.mute(true)
-		s.say(ivr.Muted)
-		return s.track.SetMuted(ctx, true)
+		s.closeMicrophone()
+		return s.tellMuted(ctx, true)
 	case open && s.muted != unmuted:
-		if err := s.track.SetMuted(ctx, false); err != nil {
+		if err := s.tellMuted(ctx, false); err != nil {
 			return err
 		}
 		s.muted, s.byHost = unmuted, false
@@ -44,6 +42,15 @@ func (s *stay) microphone(ctx context.Context, open bool) error {
 		s.say(ivr.Unmuted)
 	}
 	return nil
+}
+
+// closeMicrophone lets nothing of the caller through, as they want it. The room is not told yet.
+func (s *stay) closeMicrophone() {
+	if s.muted == unmuted {
+		s.muted, s.byHost = mutedByCaller, false
+		s.mouth.mute(true)
+		s.say(ivr.Muted)
+	}
 }
 
 // hostMutes tells the caller what a host did to their microphone.
@@ -80,18 +87,22 @@ func (s *stay) bar(who bar, barred bool, said ivr.Name) {
 	}
 }
 
-// showMuted tells the room when the microphone is closed by a rule: not before its notices are spoken through it.
-func (s *stay) showMuted(ctx context.Context) {
-	if s.bars&^barHost != 0 {
-		s.setMuted(ctx)
+// tellMuted has the room see the microphone closed or open. While the rule's notices are spoken through it, it is open for the room.
+func (s *stay) tellMuted(ctx context.Context, muted bool) error {
+	if muted && !s.announced {
+		return nil
 	}
+	return s.track.SetMuted(ctx, muted)
 }
 
-// setMuted has the room see a closed microphone.
-func (s *stay) setMuted(ctx context.Context) {
+// showMuted has the room see a microphone that is closed, unless a host has taken it away: there is nothing to be seen then.
+func (s *stay) showMuted(ctx context.Context) {
+	if s.muted == unmuted || s.bars&barHost != 0 {
+		return
+	}
 	ctx, stop := context.WithTimeout(ctx, keyTimeout)
 	defer stop()
-	if err := s.track.SetMuted(ctx, true); err != nil {
+	if err := s.tellMuted(ctx, true); err != nil {
 		s.log.Warn("the room cannot be shown that a microphone is closed", "error", err)
 	}
 }

@@ -21,23 +21,25 @@ func (c *call) notify(ctx context.Context, notices []string) error {
 }
 
 // introduce speaks the rule's notices to the room as the caller comes in: through the caller's own track, because that is what the SFU's listeners
-// hear of this node, and through the mix for the other legs of this node. It returns at once; done is called when all is said, or ctx ends.
-func (s *stay) introduce(ctx context.Context, done func()) {
+// hear of this node, and through the mix for the other legs of this node. It returns at once what is closed when all is said, or ctx ends; nil: there is nothing
+// to be said.
+func (s *stay) introduce(ctx context.Context) <-chan struct{} {
 	var clip []int16
 	for _, n := range s.decision.Grant.Notices.Room {
 		clip = append(clip, s.node.Prompts.Clip(s.roomLanguage(), ivr.Name(n))...)
 	}
 	if len(clip) == 0 {
-		done()
-		return
+		return nil
 	}
+	said := make(chan struct{})
 	s.room.chimes.say(clip)
 	s.speaking.Go(func() {
-		defer done()
+		defer close(said)
 		if err := s.mouth.speak(ctx, clip); err != nil {
 			s.log.Warn("the room could not be told", "error", err)
 		}
 	})
+	return said
 }
 
 // roomLanguage is the one in which a room is spoken to.

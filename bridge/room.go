@@ -43,6 +43,8 @@ func (r *room) join(ctx context.Context) {
 		Room: r.name, Identity: newIdentity("listener"), Name: "Passerelle", Hidden: true, Subscribe: true,
 	})
 	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.failed = err
 		return
 	}

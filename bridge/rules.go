@@ -24,15 +24,19 @@ func (c *call) decide(ctx context.Context) error {
 
 // decideOnRoom is decide, with the caller on the line: a policy service may take its time.
 func (c *call) decideOnRoom(ctx context.Context) error {
-	var d policy.Decision
-	f := c.facts()
-	if err := c.during(ctx, func(ctx context.Context) error {
-		d = c.node.Policy.Decide(ctx, f)
-		return nil
-	}); err != nil {
-		return err
+	for {
+		var d policy.Decision
+		f, before := c.facts(), c.decision.Version
+		if err := c.during(ctx, func(ctx context.Context) error {
+			d = c.node.Policy.Decide(ctx, f)
+			return nil
+		}); err != nil {
+			return err
+		}
+		if c.decision.Version == before {
+			return c.obey(d)
+		} // the rules have changed meanwhile: this is what the old ones say
 	}
-	return c.obey(d)
 }
 
 // obey takes over a decision and records it. It answers a *Refused when the call may not be.
@@ -54,6 +58,8 @@ func (c *call) facts() policy.Facts {
 		Encrypted: c.encrypted(), Caller: c.who.Number, Called: c.who.Called, Identity: c.who.Identity, Platform: c.who.Platform, Link: c.who.Link,
 		Room: c.ref.Name, Class: c.ref.Class,
 	}
+	c.node.mu.Lock()
+	defer c.node.mu.Unlock()
 	f.InRoom, f.OfSource, f.OfRule = c.node.counts(c)
 	return f
 }
@@ -117,10 +123,8 @@ func refused(d policy.Decision, reason policy.Reason, text string) policy.Decisi
 	return policy.Decision{Rule: d.Rule, Version: d.Version, Refusal: policy.Refusal{Reason: reason, Text: text}}
 }
 
-// counts says how many other calls are in the same room, from the same source and under each rule.
+// counts says how many other calls are in the same room, from the same source and under each rule. n.mu is held.
 func (n *Node) counts(c *call) (room, source int, rules map[string]int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	rules = map[string]int{}
 	for other := range n.calls {
 		if other == c {
@@ -140,9 +144,9 @@ func (n *Node) counts(c *call) (room, source int, rules map[string]int) {
 // claim counts a call under its rule and in its room, unless a limit of the grant is reached: calls that come at the same moment cannot both take
 // the last place.
 func (n *Node) claim(c *call, d policy.Decision) policy.Decision {
-	room, source, rules := n.counts(c)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	room, source, rules := n.counts(c)
 	for _, l := range [...]struct {
 		limit, count int
 		text         string

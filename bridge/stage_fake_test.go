@@ -48,6 +48,7 @@ func (c *fakeCamera) next(key bool) *VideoPacket {
 // fakeVideo is a session that carries pictures.
 type fakeVideo struct {
 	keeps     atomic.Bool // what is written to its tracks
+	hangs     atomic.Bool // publishing never ends
 	mu        sync.Mutex
 	watched   map[string]int // height, by track
 	rates     map[string]int // pictures a second, by track
@@ -84,7 +85,11 @@ func (f *fakeVideo) WantKeyframe(sid string) {
 	f.asked[sid]++
 }
 
-func (f *fakeVideo) PublishVideo(_ context.Context, p Publication) (VideoTrack, error) {
+func (f *fakeVideo) PublishVideo(ctx context.Context, p Publication) (VideoTrack, error) {
+	if f.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.refuse != nil {

@@ -148,6 +148,7 @@ func (t *tile) clear() {
 func (pl *place) setGrant(g policy.Grant) {
 	pl.stage.mu.Lock()
 	pl.grant, pl.shown = g, nil
+	pl.shut()
 	pl.stage.mu.Unlock()
 	pl.stage.poke()
 	pl.wake()
@@ -157,6 +158,7 @@ func (pl *place) setGrant(g policy.Grant) {
 func (pl *place) setRecorded(on bool) {
 	pl.stage.mu.Lock()
 	pl.recorded, pl.shown = on, nil
+	pl.shut()
 	pl.stage.mu.Unlock()
 	pl.stage.poke()
 	pl.wake()
@@ -166,9 +168,19 @@ func (pl *place) setRecorded(on bool) {
 func (pl *place) permit(p Participant) {
 	pl.stage.mu.Lock()
 	pl.may = map[Source]bool{Camera: p.CanShow, Content: p.CanShare}
+	pl.shut()
 	pl.stage.mu.Unlock()
 	pl.stage.poke()
 	pl.wake()
+}
+
+// shut lets through nothing of what the leg may not show any more: at once, because publish may be waiting for the SFU. stage.mu is held.
+func (pl *place) shut() {
+	for source, s := range pl.sends {
+		if !pl.allowed(source) {
+			s.out.Store(nil)
+		}
+	}
 }
 
 // wake has publish look at what is wanted.

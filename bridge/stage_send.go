@@ -264,18 +264,18 @@ func (s *sending) begin(ctx context.Context, want *Publication) error {
 	return nil
 }
 
-// open lets packets through, as many as the grant has it now, unless the leg has thought better of it.
+// open lets packets through, as many as the grant has it now, unless the leg has thought better of it or may not any more.
 func (s *sending) open(track VideoTrack, want *Publication) {
 	s.place.stage.mu.Lock()
+	defer s.place.stage.mu.Unlock()
 	bounds := s.place.grant.Picture
-	s.place.stage.mu.Unlock()
 	if bounds.Kbps <= 0 {
 		bounds.Kbps = defaultKbps
 	}
 	bytes := bounds.Kbps * 1000 / 8
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.want != want {
+	if s.want != want || !s.place.allowed(s.source) {
 		s.place.wake()
 		return
 	}

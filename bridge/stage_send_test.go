@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"passerelle/bridge/policy"
 )
 
 // TestSending: what a leg shows is published as it is sent, a camera that is off stays in the room as muted, a screen does not, and what a host or the room
@@ -220,6 +222,34 @@ func TestNotRecorded(t *testing.T) {
 		pl.setRecorded(false)
 		shows("after", true)
 	})
+}
+
+// TestForbiddenWhileTheSFUIsAway: what may not be shown any more is not, at once, even while the SFU does not answer and nothing can be taken out of the room.
+func TestForbiddenWhileTheSFUIsAway(t *testing.T) {
+	hears := seesAll
+	hears.Content, hears.Recording = policy.Receive, true
+	for name, forbid := range map[string]func(*place){
+		"rules":     func(pl *place) { pl.setGrant(hears) },
+		"recording": func(pl *place) { pl.setRecorded(true) },
+		"host":      func(pl *place) { pl.permit(Participant{CanShow: true}) },
+	} {
+		perform(t, func(th *theatre) {
+			_, pl, own := th.enter("x", seesAll)
+			defer pl.leave()
+			_ = pl.Start(Content, vp8, []Layer{{}})
+			th.settle()
+			cam := newFakeCamera(0, 0, 0, 0)
+			pl.WriteVideo(Content, 0, cam.next(true))
+			own.hangs.Store(true)
+			_ = pl.Start(Camera, vp8, []Layer{{}})
+			th.settle()
+			forbid(pl)
+			pl.WriteVideo(Content, 0, cam.next(true))
+			if n := own.track(Content).count(); n != 1 {
+				t.Errorf("%s: %d kB were let through, want the one from before", name, n)
+			}
+		})
+	}
 }
 
 // TestRefused: what the SFU refuses for good is not tried again; what fails is.

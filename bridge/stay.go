@@ -25,14 +25,14 @@ type stay struct {
 	input  *mix.Input
 	keypad ivr.Keypad
 
-	muted  muteState
-	bars   bar  // who keeps the microphone closed, whatever the caller wants
-	byHost bool // it was a host who closed or opened the microphone last
-	hand   bool
-	volume int           // dB
-	alone  *mix.Playback // the quiet sound while nobody else is there
-	away   bool          // this session has lost the SFU, for now
-	lost   *mix.Playback // the sound while this session or the listener is away
+	muted     muteState
+	bars      bar  // who keeps the microphone closed, whatever the caller wants
+	byHost    bool // it was a host who closed or opened the microphone last
+	hand      bool
+	announced bool          // the notices of the rule to the room are said
+	alone     *mix.Playback // the quiet sound while nobody else is there
+	away      bool          // this session has lost the SFU, for now
+	lost      *mix.Playback // the sound while this session or the listener is away
 
 	hours    hours          // what ends the stay by itself
 	speaking sync.WaitGroup // notices to the room
@@ -51,6 +51,7 @@ func (c *call) enter(ctx context.Context, ref RoomRef) (*stay, error) {
 		s.leave()
 		return nil, err
 	}
+	s.open(me)
 	c.node.metrics.joinTime.Observe(time.Since(start).Seconds())
 	c.log.Info("room entered", "room", ref.Name, "directory", ref.Source, "identity", s.self)
 	return s, nil
@@ -102,9 +103,21 @@ func (s *stay) join(ctx context.Context, me Join, us leg) (err error) {
 	} else {
 		s.input = s.room.mixer.AddSource(s.buffer)
 	}
+	return nil
+}
+
+// open lets the caller be heard and seen in the room, as far as the grant, which may have changed while it was entered, has it.
+func (s *stay) open(me Join) {
+	grant := s.decision.Grant
+	s.mouth.mute(s.closed || !grant.Audio.Sends() || !grant.Recording && s.isRecorded())
 	s.mouth.open(s.track, s.buffer)
 	s.place = s.takePlace(s.room.stageFor(s.call), s.session, me)
-	return nil
+}
+
+// isRecorded tells whether the room is recorded, as far as the SFU tells.
+func (s *stay) isRecorded() bool {
+	r, ok := s.session.(Recorded)
+	return ok && r.Recording()
 }
 
 // leave undoes join, as far as it came, in the opposite order.
@@ -132,8 +145,9 @@ func (s *stay) leave() {
 
 // converse is the meeting, from the caller's side, until it ends.
 func (s *stay) converse(ctx context.Context) error {
-	said := make(chan struct{})
-	s.introduce(ctx, func() { close(said) })
+	defer func() { s.closed = s.muted != unmuted }() // the next room that they are moved to hears no more of them than this one
+	said := s.introduce(ctx)
+	s.announced = said == nil
 	s.say(ivr.Joined)
 	if err := s.begin(ctx); err != nil {
 		return err
@@ -168,7 +182,7 @@ func (s *stay) converse(ctx context.Context) error {
 		case <-s.hours.timer.C:
 			err = s.hours.pass(s)
 		case <-said:
-			said = nil
+			said, s.announced = nil, true
 			s.showMuted(ctx)
 		case <-draining:
 			draining = nil
@@ -186,14 +200,14 @@ func (s *stay) converse(ctx context.Context) error {
 func (s *stay) begin(ctx context.Context) error {
 	s.hours = newHours(s.began, s.decision.Grant)
 	s.listen()
-	recorded, ok := s.session.(Recorded)
-	if on := ok && recorded.Recording(); on || s.standing.Recorded { // the room that they were moved from was
+	if on := s.isRecorded(); on || s.standing.Recorded { // the room that they were moved from was
 		s.recorded(on)
 	}
 	s.bar(barRule, !s.decision.Grant.Audio.Sends(), ivr.ListenOnly)
 	if s.closed {
-		_ = s.tried(s.microphone(ctx, false))
+		s.closeMicrophone()
 	}
+	s.showMuted(ctx)
 	err := s.company()
 	s.showStay()
 	return err
@@ -216,6 +230,9 @@ func (s *stay) reconsider(ctx context.Context) error {
 		return err
 	}
 	now := s.decision.Grant
+	if s.place != nil {
+		s.place.setGrant(now)
+	}
 	if now.Audio != before.Audio {
 		s.log.Info("the rules changed and narrow the call", "rule", s.decision.Rule, "audio", now.Audio)
 		s.say(ivr.RulesChangedNarrow)
@@ -228,9 +245,6 @@ func (s *stay) reconsider(ctx context.Context) error {
 	if s.standing.Recorded && now.Recording != before.Recording {
 		s.bar(barRecording, !now.Recording, ivr.RecordingMuted)
 		s.showMuted(ctx)
-	}
-	if s.place != nil {
-		s.place.setGrant(now)
 	}
 	s.hours.set(s.began, now)
 	return s.company()
@@ -246,7 +260,7 @@ func (s *stay) obeyOrder(ctx context.Context, o order) error {
 			o.done <- ErrNotNow
 			return nil
 		}
-		err := s.track.SetMuted(ctx, o.Verb == Mute)
+		err := s.tellMuted(ctx, o.Verb == Mute)
 		if err == nil {
 			s.hostMutes(o.Verb == Mute)
 		}
@@ -329,8 +343,8 @@ func (s *stay) follow(ctx context.Context, e SessionEvent) error {
 	case SelfChanged:
 		back := s.bars&barHost != 0 && e.Participant.CanPublish
 		s.bar(barHost, !e.Participant.CanPublish, ivr.MutedByHost)
-		if back && s.muted != unmuted {
-			s.setMuted(ctx) // the room has the track anew, and takes it for open
+		if back {
+			s.showMuted(ctx) // the room has the track anew, and takes it for open
 		}
 		if hand := e.Participant.Attributes[handAttribute] != ""; hand != s.hand {
 			if s.hand = hand; !hand {

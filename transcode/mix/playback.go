@@ -140,7 +140,7 @@ func (p *Playback) mix(acc []int32, rate int, r *reel) (n int, over bool) {
 	}
 	each, n := transcode.Rate/rate, len(acc)
 	if left := len(p.clip) + p.down.Delay()*each - p.at; !p.options.Loop && left <= each*n {
-		n, over = (left+each-1)/each, true
+		n, over = (max(left, 0)+each-1)/each, true // less than 0: a rate with a shorter delay has come in the last moment
 	}
 	p.next(r.in[:each*n])
 	p.down.Process(r.out[:n], r.in[:each*n])
