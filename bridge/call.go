@@ -27,6 +27,7 @@ type call struct {
 	mouth *uplink     // what the caller says
 	dedup ivr.Dedup   // a digit that comes two ways is one
 	tones chan byte   // digits heard in the sound itself
+	ahead []byte      // keys for the meeting that were typed before it
 	ref   RoomRef
 	chain string // of codecs, kept for the record
 	began time.Time

@@ -130,6 +130,31 @@ func TestRulesChangeWhileAsked(t *testing.T) {
 	})
 }
 
+// TestKeysAhead: who knows the way types the keys for the meeting right behind the PIN. They wait until the caller is in.
+func TestKeysAhead(t *testing.T) {
+	for keys, want := range map[string][]bool{"1234567890#*6": {true}, "1234567890#": nil, "1234567890##*6*6": {true, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, &fakeSFU{}, fakeDirectory{}, func(o *Options, _ *fakeLeg) {
+				o.Policy.(*fakeRules).answer = func(f policy.Facts) policy.Decision {
+					if f.Room != "" {
+						time.Sleep(10 * time.Second)
+					}
+					return granting(nil)(f)
+				}
+			})
+			b.leg.press(keys)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			s := b.sfu.session(t, false)
+			if got := look(s, func() []bool { return slices.Clone(s.muted) }); !slices.Equal(got, want) {
+				t.Errorf("%s: muted %v, want %v", keys, got, want)
+			}
+			b.leg.hangUp()
+			b.ends(ErrHungUp)
+		})
+	}
+}
+
 // TestLastPlace: calls that come at the same moment do not share the last place of a rule.
 func TestLastPlace(t *testing.T) {
 	const calls, places = 64, 5

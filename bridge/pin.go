@@ -73,6 +73,7 @@ func (c *call) lookUp(ctx context.Context, pin ivr.PIN) (RoomRef, error) {
 // askPIN says intro, asks for a PIN and collects it. A star before the first digit changes the language. A # before it does nothing: many type one
 // behind a PIN of fixed length, which was complete without it.
 func (c *call) askPIN(ctx context.Context, intro ivr.Name) (ivr.PIN, error) {
+	c.ahead = nil
 	question := c.ask(intro)
 	collect := ivr.NewCollector(c.node.IVR.PINLength)
 	for {

@@ -208,6 +208,12 @@ func (s *stay) begin(ctx context.Context) error {
 		s.closeMicrophone()
 	}
 	s.showMuted(ctx)
+	for _, key := range s.ahead {
+		if err := s.press(ctx, key); err != nil {
+			return err
+		}
+	}
+	s.ahead = nil
 	err := s.company()
 	s.showStay()
 	return err

@@ -110,8 +110,8 @@ func (c *call) heed(e Event) (byte, error) {
 	return 0, nil
 }
 
-// during runs f while the caller waits, who is told so when it takes long. It ends f when the call ends. Digits typed meanwhile are dropped. f must
-// return soon when its context ends.
+// during runs f while the caller waits, who is told so when it takes long. It ends f when the call ends. Keys for the meeting that are typed meanwhile, from
+// a star on, are kept for it; others are dropped, like the # behind a PIN that was complete without it. f must return soon when its context ends.
 func (c *call) during(ctx context.Context, f func(ctx context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -135,11 +135,17 @@ func (c *call) during(ctx context.Context, f func(ctx context.Context) error) er
 			return result
 		default:
 		}
-		if d == 0 {
+		switch {
+		case d == 0:
 			c.say(ivr.Connecting)
+		case (d == '*' || len(c.ahead) > 0) && len(c.ahead) < maxAhead:
+			c.ahead = append(c.ahead, d)
 		}
 	}
 }
+
+// maxAhead is how many keys are kept: more than anybody types before a meeting.
+const maxAhead = 16
 
 // patience is how long a caller waits in silence.
 const patience = 1500 * time.Millisecond
