@@ -80,9 +80,9 @@ func (n *Node) Take(ctx context.Context, leg Leg) {
 	c.log.Info("call started", "protocol", c.who.Protocol, "transport", c.who.Transport, "trunk", c.who.Trunk, "from", maskNumber(c.who.Number))
 	reason := c.run(ctx)
 	leg.End(reason)
+	c.logEnd(reason)
 	n.metrics.ended(c, reason)
 	c.recordCall(reason)
-	c.logEnd(reason)
 	n.changes.tell("ended", c.view.Load(), Label(reason))
 }
 

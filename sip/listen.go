@@ -13,12 +13,16 @@ import (
 	sipgo "github.com/emiago/sipgo/sip"
 )
 
+// readBuffer holds the requests of some hundred calls that come at once: those that are lost are repeated only half a second later (RFC 3261, section 17).
+const readBuffer = 1 << 20
+
 // listenUDP opens one UDP socket and reads from it until the transport is closed.
 func (t *transport) listenUDP(ctx context.Context, address string) error {
 	c, err := t.guard.ListenUDP(ctx, address)
 	if err != nil {
 		return err
 	}
+	_ = c.SetReadBuffer(readBuffer) // as much as the kernel gives
 	local := addrPort(c.LocalAddr())
 	t.keep("udp", local, c)
 	t.mu.Lock()

@@ -22,11 +22,7 @@ func TestDrain(t *testing.T) {
 	call := h.enter(sip.DialOptions{})
 	since := time.Now()
 	h.Signal(t, syscall.SIGTERM)
-	h.hears(since, ivr.Draining)
-
-	if code := h.ready(); code != http.StatusServiceUnavailable {
-		t.Errorf("/readyz says %d while draining", code)
-	}
+	stack.Eventually(t, patience, "/readyz says that the gateway drains", func() bool { return h.ready() == http.StatusServiceUnavailable })
 	late := newCaller(t, h.SIP, "127.0.0.1")
 	late.invite(late.sdp(), "")
 	code, answer := late.status("INVITE", late.seq)
@@ -40,6 +36,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("OPTIONS is answered with %d while draining", code)
 	}
 
+	h.hears(since, ivr.Draining)
 	h.hears(since, ivr.Goodbye)
 	ctx := t.Context()
 	if call.Wait(ctx) == nil {

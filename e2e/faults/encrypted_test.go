@@ -38,9 +38,7 @@ func TestEncryptedRoom(t *testing.T) {
 	h.press(late, stack.PIN+"#")
 	h.hears(since, ivr.RefusedE2EE)
 	h.ends(late, "e2ee")
-	if n := h.Metric(t, `passerelle_calls_total{reason="e2ee"}`); n != 2 {
-		t.Errorf("%v calls ended for the encryption, want 2", n)
-	}
+	stack.Eventually(t, patience, "two calls that ended for the encryption", func() bool { return h.Metric(t, `passerelle_calls_total{reason="e2ee"}`) == 2 })
 }
 
 // encrypting is a way to the SFU on which every track is announced as end-to-end encrypted, as a web client with a key does it: the SFU never looks

@@ -182,9 +182,7 @@ func (h *house) reason(label string) {
 	stack.Eventually(h.t, patience, "a call ended with reason "+label, func() bool {
 		return h.Metric(h.t, fmt.Sprintf("passerelle_calls_total{reason=%q}", label)) > 0
 	})
-	if !strings.Contains(h.Log(), "reason="+label) {
-		h.t.Errorf("no line in the log has reason=%s", label)
-	}
+	stack.Eventually(h.t, patience, "a line in the log with reason="+label, func() bool { return strings.Contains(h.Log(), "reason="+label) })
 }
 
 // quality is what was found of what was said, piece by piece.

@@ -149,7 +149,7 @@ func vanishes(h *house, c *caller) {
 // cancels either leaves the gateway no time to answer, or keeps it waiting for a PRACK.
 func cancels(_ *house, c *caller) {
 	c.invite("", "Require: 100rel\r\n")
-	c.awaits(patience, "180", func(m string) bool { return strings.HasPrefix(m, "SIP/2.0 180") })
+	c.find(patience, true, "180", func(m string) bool { return strings.HasPrefix(m, "SIP/2.0 180") })
 	c.cancel()
 	if code, _ := c.status("INVITE", c.seq); code != 487 {
 		c.t.Errorf("a cancelled INVITE was answered with %d", code)
@@ -172,6 +172,7 @@ func guesses(_ *house, c *caller) {
 func hangsUpEarly(_ *house, c *caller) {
 	c.invite(c.sdp(), "")
 	if c.answered() {
+		defer c.hum()()
 		c.digits("12")
 		c.bye()
 	}

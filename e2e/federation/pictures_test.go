@@ -149,9 +149,7 @@ func testScreen(t *testing.T, from, to *participant.Participant, slides *picture
 	shared, v := shows(t, from, bridge.Content, slides), picture.NewViewer(slides)
 	watches(t, to, bridge.Content, v)
 	sees(t, "a screen is seen", v, slides)
-	if there, on := pictures(to); there != 2 || on != 2 {
-		t.Errorf("with a camera and a screen there are %d pictures, %d of them on", there, on)
-	}
+	stack.Eventually(t, patience, "a camera and a screen, both on", func() bool { there, on := pictures(to); return there == 2 && on == 2 })
 	shared.Stop()
 	stack.Eventually(t, patience, "the screen is gone", func() bool { there, _ := pictures(to); return there == 1 })
 }

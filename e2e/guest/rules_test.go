@@ -14,10 +14,8 @@ import (
 	"passerelle/bridge"
 	"passerelle/e2e/browser"
 	"passerelle/e2e/stack"
-	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/participant"
 	"passerelle/internal/testpeer/picture"
-	"passerelle/webrtc/livekit"
 )
 
 // TestRuleOnThePage: a guest's page shows the banner of its rule and sends as many pictures a second as it takes; both change with the rules. Of a page that

@@ -18,13 +18,11 @@ import (
 
 	"passerelle/bridge"
 	"passerelle/bridge/links"
-	"passerelle/configs"
 	"passerelle/e2e/stack"
 	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/participant"
 	"passerelle/internal/testpeer/picture"
 	"passerelle/webrtc"
-	"passerelle/webrtc/livekit"
 )
 
 // TestWHEP has a client of WHEP watch a room: it gets the picture of who speaks, byte by byte as it was sent.

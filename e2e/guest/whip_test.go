@@ -19,13 +19,11 @@ import (
 	"passerelle/bridge/links"
 	"passerelle/configs"
 	"passerelle/e2e/stack"
-	"passerelle/internal/egress"
 	"passerelle/internal/testpeer/participant"
 	"passerelle/internal/testpeer/said"
 	"passerelle/internal/testpeer/speech"
 	"passerelle/transcode"
 	"passerelle/transcode/wav"
-	"passerelle/webrtc/livekit"
 )
 
 // TestWHIPClient has Debian's whip-client, which is GStreamer's, publish by a link: what it plays is heard in the room, what it shows is seen there, and it
@@ -54,8 +52,9 @@ func TestWHIPClient(t *testing.T) {
 	clip := speech.Say(t, "en", "The studio speaks to everybody in this room, and shows a ball that jumps.", transcode.Rate)
 	sound := filepath.Join(t.TempDir(), "sound.wav")
 	play(t, sound, slices.Repeat(clip, 10))
+	environ := loadable(t)
 	from := time.Now()
-	publish(t, "http://"+page+"/whip/whip", token, sound, "-n")
+	publish(t, environ, "http://"+page+"/whip/whip", token, sound, "-n")
 
 	stack.Hears(t, "what whip-client plays", clip, func() ([]int16, time.Time) { return camille.Tape.Since(from) })
 	var studio bridge.Participant
@@ -75,7 +74,7 @@ func TestWHIPClient(t *testing.T) {
 	if _, token, err = k.Create(ctx, links.Wish{Room: "whip", Name: "Relayed"}); err != nil {
 		t.Fatal(err)
 	}
-	log := publish(t, "http://"+page+"/whip", token, sound, "--follow-link", "--force-turn")
+	log := publish(t, environ, "http://"+page+"/whip", token, sound, "--follow-link", "--force-turn")
 	stack.Eventually(t, 20*time.Second, "a picture by the relay", func() bool {
 		p, ok := camille.Find(func(p bridge.Participant) bool { return p.Name == "Relayed" })
 		return ok && len(p.Tracks) == 2
@@ -86,7 +85,7 @@ func TestWHIPClient(t *testing.T) {
 }
 
 // publish has whip-client publish a sound and a ball that jumps, until the test ends. It answers what it says.
-func publish(t *testing.T, url, token, sound string, options ...string) *said.Text {
+func publish(t *testing.T, environ []string, url, token, sound string, options ...string) *said.Text {
 	t.Helper()
 	log := &said.Text{}
 	c := exec.Command("whip-client", append(options, "-l", "6", "-u", url, "-t", token,
@@ -94,7 +93,7 @@ func publish(t *testing.T, url, token, sound string, options ...string) *said.Te
 			"opusenc frame-size=20 ! rtpopuspay pt=100 ! queue ! application/x-rtp,media=audio,encoding-name=OPUS,payload=100",
 		"-V", "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=180,framerate=15/1 ! videoconvert ! queue ! "+
 			"vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay pt=96 ! queue ! application/x-rtp,media=video,encoding-name=VP8,payload=96")...)
-	c.Env = append(os.Environ(), loadable(t)...)
+	c.Env = append(os.Environ(), environ...)
 	c.Stdout, c.Stderr = log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.Start(); err != nil {
