@@ -7,6 +7,7 @@ package rules_test
 import (
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -247,6 +248,9 @@ func TestRulesChange(t *testing.T) {
 	p.Press(t, pin+"#")
 	h.enters(t, room)
 	hears(t, p, ivr.Joined)
+
+	h.Signal(t, syscall.SIGHUP) // nothing has changed: it says so, and the call goes on
+	stack.Eventually(t, 10*time.Second, "the rules are read again for a SIGHUP", func() bool { return strings.Contains(h.Log(), "read again and are the same") })
 
 	h.ChangeRules(t, strings.Replace(rules, "grant: {learn: count}", "grant: {learn: count, audio: receive}", 1))
 	hears(t, p, ivr.RulesChangedNarrow)
