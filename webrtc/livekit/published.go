@@ -33,7 +33,7 @@ type published struct {
 	// Guarded by s.mu.
 	cid, sid string // empty: not announced, not accepted
 	muted    bool   // what we want, and what the room has unless asking
-	asking   bool   // a SetMuted is under way
+	asking   bool   // the room may not have it yet: what it says is older
 	up       bool   // media flows
 	refused  error
 }
@@ -73,7 +73,9 @@ func (s *Session) may(source lksig.TrackSource) bool {
 	return s.join.Publish
 }
 
-// SetMuted implements bridge.Track and bridge.VideoTrack. It returns when the room has it, after an outage if need be.
+// SetMuted implements bridge.Track and bridge.VideoTrack. It returns when the room has it, after an outage if need be. After an error we are muted,
+// whatever was wanted, and the room is told so when it is back: who wanted to be muted must not be opened by what the room still has, and an
+// unmuting that the caller takes for failed must not come later.
 func (t *published) SetMuted(ctx context.Context, muted bool) error {
 	s := t.s
 	s.mu.Lock()
@@ -81,37 +83,42 @@ func (t *published) SetMuted(ctx context.Context, muted bool) error {
 		s.mu.Unlock()
 		return nil // LiveKit would not answer
 	}
-	t.muted, t.asking = muted, true
+	t.want(muted)
 	s.mu.Unlock()
-	var asked *link
-	err := s.await(ctx, func() (bool, error) {
-		if !t.asking {
-			return true, nil
-		}
-		if s.link == nil || s.link == asked || t.sid == "" {
-			return false, nil
-		}
-		asked = s.link
-		return false, t.sendMuted(asked)
-	})
-	if err != nil {
-		s.mu.Lock()
-		t.asking = false // what the room says next is right
-		s.mu.Unlock()
-		return fmt.Errorf("mute: %w", err)
+	err := s.await(ctx, func() (bool, error) { return !t.asking, nil })
+	if err == nil {
+		return nil
 	}
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.asking {
+		return nil // answered at the last moment
+	}
+	if !muted {
+		t.want(true)
+	}
+	return fmt.Errorf("mute: %w", err)
 }
 
-// sendMuted tells the server what we want. A link that breaks under it is run's to notice. s.mu is held.
-func (t *published) sendMuted(l *link) error {
+// want changes what the room should have. s.mu is held.
+func (t *published) want(muted bool) {
+	t.muted, t.asking = muted, true
+	t.ask()
+}
+
+// ask tells the server what we want, if it may not have it: at once, over each new link, and for each new publication. s.mu is held.
+func (t *published) ask() {
+	l := t.s.link
+	if !t.asking || l == nil || t.sid == "" {
+		return
+	}
 	if err := l.send(&lksig.SignalRequest{Message: &lksig.SignalRequest_Mute{Mute: &lksig.MuteTrackRequest{Sid: t.sid, Muted: t.muted}}}); err != nil {
-		t.s.log.Debug("mute request lost", "error", err)
+		t.s.log.Debug("mute request lost", "error", err) // run notices a link that breaks
 	}
-	return nil
 }
 
-// told takes the state that the room has for us. s.mu is held.
+// told takes the state that the room has for us. Back from an outage, that may be the one from before our wish: it must not open a microphone.
+// s.mu is held.
 func (t *published) told(muted bool) {
 	switch {
 	case t.asking && t.muted == muted:
@@ -152,6 +159,7 @@ func (s *Session) onTrackPublished(p *lksig.TrackPublishedResponse) {
 	if t.muted == p.GetTrack().GetMuted() {
 		t.asking = false // it was announced so
 	}
+	t.ask()
 	s.notify()
 }
 

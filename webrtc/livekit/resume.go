@@ -46,6 +46,9 @@ func (s *Session) sync(ctx context.Context, l *link) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link = l
+	for _, t := range s.ours() {
+		t.common().ask() // the state above does not change what the server has
+	}
 	s.notify()
 	return s.sizes(l)
 }

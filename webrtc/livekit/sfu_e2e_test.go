@@ -134,6 +134,18 @@ func (g *guest) expect(what string, is func(bridge.SessionEvent) bool) bridge.Se
 	}
 }
 
+// never looks at what is not forgotten yet.
+func (g *guest) never(k bridge.SessionEventKind, wrong string) {
+	g.t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.seen {
+		if e.Kind == k {
+			g.t.Errorf("%s: %+v", wrong, e)
+		}
+	}
+}
+
 func kind(k bridge.SessionEventKind) func(bridge.SessionEvent) bool {
 	return func(e bridge.SessionEvent) bool { return e.Kind == k }
 }
@@ -354,13 +366,7 @@ func TestHost(t *testing.T) {
 		listener.expect("muted", mutedIs(true))
 		check(spoken.track.SetMuted(ctx, false))
 		listener.expect("back by keypad", mutedIs(false))
-		phone.mu.Lock()
-		for _, e := range phone.seen {
-			if e.Kind == bridge.MutedByHost {
-				t.Errorf("an own change was taken for a host's: %+v", e)
-			}
-		}
-		phone.mu.Unlock()
+		phone.never(bridge.MutedByHost, "an own change was taken for a host's")
 	})
 
 	t.Run("attributes", func(t *testing.T) {
@@ -492,18 +498,24 @@ func TestResume(t *testing.T) {
 		hears.expect(t, spoken, 25)
 		alsoHears.expect(t, spoken, 25)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	listener.never(bridge.ParticipantLeft, "the phone left for others: it was not resumed")
+	// Who mutes meanwhile, and cannot wait, is muted when all is back.
+	wire.cut()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := spoken.track.SetMuted(ctx, true); err == nil {
+		t.Error("the room was told over a wire that is cut")
+	}
+	phone.expect("restored", kind(bridge.Restored))
+	listener.expect("muted", func(e bridge.SessionEvent) bool {
+		return e.Kind == bridge.ParticipantChanged && len(e.Participant.Tracks) == 1 && e.Participant.Tracks[0].Muted
+	})
+	ctx, cancel = context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := spoken.track.SetMuted(ctx, true); err != nil {
+	if err := spoken.track.SetMuted(ctx, false); err != nil {
 		t.Fatal(err)
 	}
-	listener.mu.Lock()
-	defer listener.mu.Unlock()
-	for _, e := range listener.seen {
-		if e.Kind == bridge.ParticipantLeft {
-			t.Error("the phone left for others: it was not resumed")
-		}
-	}
+	phone.never(bridge.MutedByHost, "an own change was taken for a host's")
 }
 
 // cutter is a TCP wire that can be cut. New connections pass again.
