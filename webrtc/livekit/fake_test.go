@@ -299,13 +299,13 @@ func TestGiveUp(t *testing.T) {
 	if _, open := <-s.Events(); open {
 		t.Error("something follows the end")
 	}
-	if _, err := s.Publish(t.Context(), "x"); err == nil {
-		t.Error("published in an ended session")
+	if _, err := s.Publish(t.Context(), "x"); !errors.Is(err, errOver) || !errors.Is(err, bridge.ErrSFU) {
+		t.Errorf("published in an ended session: %v", err)
 	}
 	s.Leave()
 }
 
-// TestEnds: what ends a session, and with which reason.
+// TestEnds: what ends a session, and with which reason. Who comes too late gets it too.
 func TestEnds(t *testing.T) {
 	for reason, want := range map[lksig.DisconnectReason]error{
 		lksig.DisconnectReason_ROOM_DELETED:        bridge.ErrRoomEnded,
@@ -318,9 +318,25 @@ func TestEnds(t *testing.T) {
 			c.leave(lksig.LeaveRequest_DISCONNECT, reason)
 			_, _, _ = c.NextReader()
 		})
-		if e := expect(t, joinFake(t, f), bridge.SessionEnded); !errors.Is(e.Reason, want) {
+		s := joinFake(t, f)
+		if e := expect(t, s, bridge.SessionEnded); !errors.Is(e.Reason, want) {
 			t.Errorf("%s: reason %v, want %v", reason, e.Reason, want)
 		}
+		if _, err := s.Publish(t.Context(), "x"); !errors.Is(err, errOver) || !errors.Is(err, want) {
+			t.Errorf("%s: published: %v, want %v", reason, err, want)
+		}
+	}
+}
+
+// TestLeft: a session that we left has no reason.
+func TestLeft(t *testing.T) {
+	s := joinFake(t, newFake(t, func(c *fakeConn) {
+		c.join()
+		c.untilLeave()
+	}))
+	s.Leave()
+	if _, err := s.Publish(t.Context(), "x"); !errors.Is(err, errOver) || bridge.Label(err) != "internal" {
+		t.Errorf("published: %v", err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"passerelle/webrtc/livekit/lksig"
 )
 
-// errOver is what calls on an ended session get.
+// errOver is what calls on an ended session get, with its reason unless we left.
 var errOver = errors.New("the session is over")
 
 // Session is one participant's stay in a room. It implements bridge.Session. Its methods may be called from any goroutine.
@@ -35,6 +35,7 @@ type Session struct {
 	timing     timing
 
 	mu        sync.Mutex
+	reason    error         // of the end, of a class of bridge's; nil: not over, or we left
 	changed   chan struct{} // closed and made anew whenever something below changes
 	join      bridge.Join   // name, attributes and permissions as the room has them now
 	link      *link         // nil while the SFU is away
@@ -120,6 +121,9 @@ func (s *Session) run(ctx context.Context, l *link) {
 	var pump sync.WaitGroup
 	pump.Go(s.events.run)
 	reason := s.stay(ctx, l)
+	s.mu.Lock()
+	s.reason = reason
+	s.mu.Unlock()
 	close(s.over)
 	s.cancel()
 	s.closePeers()
@@ -201,6 +205,9 @@ func (s *Session) await(ctx context.Context, cond func() (bool, error)) error {
 			defer s.mu.Unlock()
 			if ok, err := cond(); ok || err != nil {
 				return err
+			}
+			if s.reason != nil {
+				return fmt.Errorf("%w: %w", errOver, s.reason)
 			}
 			return errOver
 		}
