@@ -75,6 +75,9 @@ const (
 	manyUnheard  = 20
 	idle         = 400 * time.Millisecond // without a packet
 	maxReported  = 4096                   // packets that one feedback may speak of
+
+	clock = 64 * time.Millisecond // the page counts time in these, with 24 bits
+	cycle = clock << 24           // 12 days: then its clock begins anew
 )
 
 func newDownlink(kbps int, now func() time.Time) *downlink {
@@ -157,7 +160,7 @@ func (d *downlink) feedback(fb *rtcp.TransportLayerCC) {
 
 // read goes through a feedback and tells how long its quickest packet waited in queues; false: it says nothing new.
 func (d *downlink) read(fb *rtcp.TransportLayerCC) (queue time.Duration, any bool) {
-	arrival := time.Duration(fb.ReferenceTime) * 64 * time.Millisecond
+	arrival := time.Duration(fb.ReferenceTime) * clock % cycle
 	shortest := time.Duration(math.MaxInt64)
 	sequence, left, deltas := fb.BaseSequenceNumber, int(fb.PacketStatusCount), fb.RecvDeltas
 	each := func(symbol uint16) bool {
@@ -172,7 +175,8 @@ func (d *downlink) read(fb *rtcp.TransportLayerCC) (queue time.Duration, any boo
 			if len(deltas) == 0 {
 				return false
 			}
-			arrival += time.Duration(deltas[0].Delta) * time.Microsecond
+			delta := time.Duration(deltas[0].Delta) * time.Microsecond // may be below zero, and lead back beyond the clock's beginning
+			arrival = (arrival + delta%cycle + cycle) % cycle
 			deltas = deltas[1:]
 		}
 		if !known {
@@ -264,10 +268,11 @@ type meter struct {
 
 const slot = 50 * time.Millisecond
 
+// add notes bytes that arrived at a time of the page's clock, which is not below zero.
 func (m *meter) add(arrival time.Duration, bytes int) {
 	at := int64(arrival / slot)
 	n := int64(len(m.slots))
-	if at <= m.at-n || at > m.at+100*n { // far from all else: the page's clock began anew
+	if at <= m.at-n || at >= m.at+n { // nothing of before counts any more, or the page's clock began anew
 		*m = meter{at: at}
 	}
 	for m.at < at {

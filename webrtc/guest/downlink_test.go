@@ -197,6 +197,60 @@ func TestDownlink(t *testing.T) {
 	})
 }
 
+// TestFeedbackBeforeTime: a delta below zero leads back beyond the beginning of the page's clock, at once or after others. It is a time like any other.
+func TestFeedbackBeforeTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		reference uint32
+		deltas    []int64 // µs
+	}{
+		"at once":        {0, []int64{-8_192_000}},
+		"a slot":         {0, []int64{-50_000}},
+		"there and back": {0, []int64{-8_192_000, 8_191_750, 8_191_750}},
+		"after others":   {1, []int64{0, -1_000_000, -8_192_000}},
+		"at the end":     {1<<24 - 1, []int64{8_191_750, -8_192_000, -8_192_000}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Unix(1_000_000, 0)
+			d := newDownlink(1000, func() time.Time { return now })
+			for range c.deltas {
+				d.sent(1000)
+			}
+			d.feedback(onWire(t, 0, c.reference, c.deltas))
+			if d.got != len(c.deltas) {
+				t.Errorf("%d of %d packets count", d.got, len(c.deltas))
+			}
+			if b := d.rate.bits(); b <= 0 {
+				t.Errorf("%v bits a second", b)
+			}
+			if k := d.kbps(); k < 50 || k > 1000 {
+				t.Errorf("%d kbit/s", k)
+			}
+		})
+	}
+}
+
+// onWire makes a feedback of packets that have all arrived, over its wire form. Deltas are large ones.
+func onWire(t testing.TB, base uint16, reference uint32, deltas []int64) *rtcp.TransportLayerCC {
+	t.Helper()
+	fb := &rtcp.TransportLayerCC{
+		BaseSequenceNumber: base, ReferenceTime: reference, PacketStatusCount: uint16(len(deltas)),
+		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedLargeDelta, RunLength: uint16(len(deltas))}},
+	}
+	for _, d := range deltas {
+		fb.RecvDeltas = append(fb.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedLargeDelta, Delta: d})
+	}
+	fb.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: fb.Len()/4 - 1}
+	b, err := fb.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := new(rtcp.TransportLayerCC)
+	if err := read.Unmarshal(b); err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
 func TestDownlinkAllocates(t *testing.T) {
 	d := newDownlink(4000, time.Now)
 	if n := testing.AllocsPerRun(1000, func() { d.sent(1000) }); n != 0 {
@@ -206,16 +260,15 @@ func TestDownlinkAllocates(t *testing.T) {
 
 // FuzzFeedback: whatever a page reports, the target stays within its bounds.
 func FuzzFeedback(f *testing.F) {
-	fb := &rtcp.TransportLayerCC{
-		Header: rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: 5}, PacketStatusCount: 2,
-		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: 1, RunLength: 2}},
-		RecvDeltas:   []*rtcp.RecvDelta{{Type: 1, Delta: 250}, {Type: 1, Delta: 1000}},
+	for _, fb := range []*rtcp.TransportLayerCC{
+		onWire(f, 0, 0, []int64{250, 1000}), onWire(f, 0, 0, []int64{-8_192_000}), onWire(f, 39, 1<<24-1, []int64{8_191_750, -8_192_000}),
+	} {
+		b, err := fb.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
 	}
-	b, err := fb.Marshal()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var fb rtcp.TransportLayerCC
 		if fb.Unmarshal(b) != nil {
