@@ -94,6 +94,7 @@ func (l *Leg) attach(p page, welcome func(State) *welcome) {
 		return
 	}
 	l.page, l.left = p, false
+	l.first = offer{} // this page makes one of its own, and has no use for the answer to another one
 	p.send(welcome(l.told.state))
 	if !l.told.until.IsZero() {
 		p.send(l.state())

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,20 @@ type house struct {
 	end    func()
 	rules  *rules
 	logged *buffer
+	use    atomic.Pointer[func()] // called before a use of a link is counted; nil: nothing is
+}
+
+// counter is a Links that can be held up.
+type counter struct {
+	*links.Keeper
+	h *house
+}
+
+func (c counter) Use(ctx context.Context, l links.Link) error {
+	if f := c.h.use.Load(); f != nil {
+		(*f)()
+	}
+	return c.Keeper.Use(ctx, l)
 }
 
 // rules grants what a test says.
@@ -116,7 +131,7 @@ func open(t testing.TB, change func(*configs.Guests), take func(ctx context.Cont
 		t.Fatal(err)
 	}
 	h.rules.d = policy.Decision{Allowed: true, Grant: policy.Grant{Audio: policy.Both, Video: policy.Both, Content: policy.Both, Learn: policy.LearnNames}}
-	h.Server, err = New(cfg, Deps{Guard: egress.New(), Links: h.links, Policy: h.rules, SomeOrigin: h.rules.someOrigin, Handler: take, Log: log, Language: "fr"})
+	h.Server, err = New(cfg, Deps{Guard: egress.New(), Links: counter{h.links, h}, Policy: h.rules, SomeOrigin: h.rules.someOrigin, Handler: take, Log: log, Language: "fr"})
 	if err != nil {
 		t.Fatal(err)
 	}

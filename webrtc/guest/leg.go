@@ -43,9 +43,9 @@ type Leg struct {
 	pictures
 
 	// owned by run
-	page      page  // nil: away
-	peer      *peer // nil: none yet
-	first     offer
+	page      page           // nil: away
+	peer      *peer          // nil: none yet
+	first     offer          // empty: its page is gone, and the one that came back makes another
 	closing   sync.WaitGroup // peers that were replaced
 	isUp      bool
 	ended     bool
@@ -91,7 +91,7 @@ func (l *Leg) Ring(_ context.Context, t bridge.Terms) error {
 func (l *Leg) Answer(ctx context.Context) (bridge.Audio, error) {
 	var err error
 	if failed := l.do(ctx, func() {
-		if l.peer == nil { // else the page was loaded anew while it rang
+		if l.peer == nil && l.first.SDP != "" { // else the page was loaded anew while it rang
 			err = l.connect(&l.first)
 		}
 	}); failed != nil {

@@ -24,10 +24,11 @@ type session struct {
 	secure bool // the page came over TLS
 	began  time.Time
 
-	mu    sync.Mutex
-	page  page // before there is a leg
-	leg   *Leg // nil: did not join yet
-	ended bool
+	mu      sync.Mutex
+	page    page // before there is a leg
+	leg     *Leg // nil: did not join yet
+	joining bool // a page's join is under way, which may wait for the database
+	ended   bool
 }
 
 // How long a session may live.
@@ -121,8 +122,8 @@ func transport(secure bool) string {
 	return "ws"
 }
 
-// attach gives the session a page: a new one, or one that has come back. A page that it had before is told so. Where the call is ending meanwhile, the page
-// is told so when it has.
+// attach gives the session a page: a new one, or one that has come back. A page that it had before is told so. One that comes while another one joins is
+// welcomed when that is done, as it then has a call to go on with. Where the call is ending meanwhile, the page is told so when it has.
 func (n *session) attach(p page) {
 	n.mu.Lock()
 	leg, over := n.leg, n.ended
@@ -132,7 +133,9 @@ func (n *session) attach(p page) {
 			old.end(closing(errTakenOver))
 		}
 		n.page = p
-		p.send(n.welcome(StateNew))
+		if !n.joining {
+			p.send(n.welcome(StateNew))
+		}
 	}
 	n.mu.Unlock()
 	if leg != nil && !over {
@@ -163,19 +166,27 @@ func (n *session) detach(p page, inOrder bool) {
 
 // handle does what a page says.
 func (n *session) handle(p page, kind string, r request) {
+	_, joins := r.(*join)
 	n.mu.Lock()
-	leg, mine := n.leg, n.page == p
+	leg, mine, busy := n.leg, n.page == p, n.joining
+	if leg == nil && mine && joins {
+		n.joining = true
+	}
 	n.mu.Unlock()
-	if leg != nil {
+	switch {
+	case leg != nil:
 		leg.later(func() { leg.handle(p, kind, r) })
 		return
-	}
-	if !mine {
+	case !mine:
+		return
+	case joins && busy: // two joins would make two legs: this page gets that of the other one
+		p.send(failed(kind, errNotNow))
 		return
 	}
 	switch r := r.(type) {
 	case *join:
 		if err := n.join(p, r); err != nil {
+			n.joinFailed(p)
 			p.send(failed(kind, err))
 		}
 	case *ping:
@@ -188,7 +199,17 @@ func (n *session) handle(p page, kind string, r request) {
 	}
 }
 
-// join takes a guest into a call. The error is one that the page may try again after; others end the session.
+// joinFailed lets pages join again after the join of one did not begin. A page that has come meanwhile has waited for that.
+func (n *session) joinFailed(of page) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.joining = false
+	if n.page != nil && n.page != of {
+		n.page.send(n.welcome(StateNew))
+	}
+}
+
+// join takes a guest into a call; only one at a time does. The error is one that the page may try again after; others end the session.
 func (n *session) join(p page, j *join) error {
 	if (n.terms.Foreign || n.terms.Consent != "") && !j.Consent {
 		return errConsent
@@ -208,16 +229,23 @@ func (n *session) join(p page, j *join) error {
 		return nil
 	}
 	leg.flows[0].On = j.Camera
-	leg.page = p
 	if j.Muted {
 		leg.emit(bridge.Event{Kind: bridge.Microphone})
 	}
-	p.send(leg.state())
 	n.mu.Lock()
 	if n.ended { // taken back meanwhile
 		leg.End(bridge.ErrLinkRevoked)
 	}
-	n.leg, n.page = leg, nil
+	switch n.page {
+	case p:
+		leg.page = p
+		p.send(leg.state())
+	case nil: // the session is over, or another page came and is gone, too
+		leg.first, leg.pageGone = offer{}, now()
+	default:
+		leg.attach(n.page, n.welcome)
+	}
+	n.leg, n.page, n.joining = leg, nil, false
 	n.mu.Unlock()
 	n.server.start(leg, n)
 	return nil
