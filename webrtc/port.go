@@ -61,7 +61,11 @@ type lane struct {
 
 // OpenPort opens the port on host:port.
 func OpenPort(ctx context.Context, guard *egress.Guard, address string, log *slog.Logger) (*Port, error) {
-	p := &Port{guard: guard, pass: guard.Pass(""), log: log, remotes: map[netip.AddrPort]int{}}
+	return openFor(ctx, guard, address, nil, log)
+}
+
+func openFor(ctx context.Context, guard *egress.Guard, address string, s *shared, log *slog.Logger) (*Port, error) {
+	p := &Port{guard: guard, pass: guard.Pass(""), log: log, shared: s, remotes: map[netip.AddrPort]int{}}
 	l, err := p.listen(ctx, address)
 	if err != nil {
 		return nil, err
@@ -101,13 +105,21 @@ func (p *Port) listen(ctx context.Context, address string) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSocket(c, p.pass)
+	s := newSocket(c, p.pass, p.reports())
 	return &lane{
 		mux:     ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s, Logger: pionLog{p.log, "mux"}}),
 		socket:  s,
 		address: c.LocalAddr().(*net.UDPAddr).AddrPort(),
 		remotes: map[netip.AddrPort]int{},
 	}, nil
+}
+
+// reports bounds what browsers report. An SFU is trusted with more: it reports on hundreds of tracks.
+func (p *Port) reports() *reports {
+	if p.shared == nil {
+		return nil
+	}
+	return newReports()
 }
 
 func (l *lane) close() error { return l.mux.Close() }

@@ -155,7 +155,7 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	s := newSocket(c, guard.Pass(""))
+	s := newSocket(c, guard.Pass(""), nil)
 	if _, err := s.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}); !errors.Is(err, egress.ErrDenied) {
 		t.Errorf("write: %v", err)
 	}

@@ -45,11 +45,10 @@ func OpenShared(ctx context.Context, guard *egress.Guard, o Shared, log *slog.Lo
 	for _, a := range o.Advertise {
 		s.advertise = append(s.advertise, a.String())
 	}
-	p, err := OpenPort(ctx, guard, o.UDP, log)
+	p, err := openFor(ctx, guard, o.UDP, s, log)
 	if err != nil {
 		return nil, err
 	}
-	p.shared = s
 	if o.TCP == "" {
 		return p, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"passerelle/internal/egress"
 )
@@ -15,11 +16,12 @@ import (
 type socket struct {
 	*net.UDPConn
 	pass *egress.Pass
+	rtcp *reports                           // nil: it is not bounded
 	open atomic.Pointer[map[netip.Addr]int] // how many peer connections an address is open for; changed by replacing it
 }
 
-func newSocket(c *net.UDPConn, pass *egress.Pass) *socket {
-	s := &socket{UDPConn: c, pass: pass}
+func newSocket(c *net.UDPConn, pass *egress.Pass, rtcp *reports) *socket {
+	s := &socket{UDPConn: c, pass: pass, rtcp: rtcp}
 	s.open.Store(&map[netip.Addr]int{})
 	return s
 }
@@ -40,7 +42,12 @@ func (s *socket) permits(a netip.Addr) bool {
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (s *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	return s.ReadFromUDPAddrPort(b)
+	for {
+		n, from, err := s.ReadFromUDPAddrPort(b)
+		if err != nil || s.rtcp.take(b[:n], from, time.Now()) {
+			return n, from, err
+		}
+	}
 }
 
 // WriteToAddrPort implements ice.AddrPortReaderWriter.

@@ -134,7 +134,7 @@ func TestTakenBack(t *testing.T) {
 	p, _, _, l := h.guest(r, links.Wish{})
 	<-r.audio
 	short, _ := h.link(links.Wish{})
-	short.Until = time.Now().Add(300 * time.Millisecond) // links themselves end on whole seconds
+	short.Until = time.Now().Add(2 * time.Second) // links themselves end on whole seconds
 	n, err := h.Server.open(t.Context(), short, netip.MustParseAddr("127.0.0.1"), false)
 	if err != nil {
 		t.Fatal(err)
@@ -418,6 +418,13 @@ func TestCrowd(t *testing.T) {
 		for _, c := range all {
 			_ = c.Close()
 		}
+		until(t, "the door has seen them go", func() bool {
+			r, err := http.Get(h.base + "/")
+			if err == nil {
+				_ = r.Body.Close()
+			}
+			return err == nil
+		})
 	})
 	t.Run("guests", func(t *testing.T) {
 		_, token := h.link(links.Wish{})
