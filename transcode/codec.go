@@ -55,7 +55,7 @@ type Decoder interface {
 	Decode(pcm []int16, payload []byte) (int, error)
 }
 
-// Concealer is a Decoder that hides losses. Codec.NewConcealer makes it.
+// Concealer is a Decoder that hides losses: see Codec.NewConcealer. It is implemented by opus.Decoder and, for waveform codecs, here.
 type Concealer interface {
 	Decoder
 	// Conceal fills pcm with a guess at what a lost packet held. len(pcm) is the lost time.
