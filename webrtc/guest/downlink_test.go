@@ -239,7 +239,7 @@ func onWire(t testing.TB, base uint16, reference uint32, deltas []int64) *rtcp.T
 	for _, d := range deltas {
 		fb.RecvDeltas = append(fb.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedLargeDelta, Delta: d})
 	}
-	fb.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: fb.Len()/4 - 1}
+	fb.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: uint16(fb.MarshalSize()/4 - 1)}
 	b, err := fb.Marshal()
 	if err != nil {
 		t.Fatal(err)
