@@ -267,7 +267,7 @@ func (s *stay) obeyOrder(ctx context.Context, o order) error {
 			return nil
 		}
 		err := s.tellMuted(ctx, o.Verb == Mute)
-		if err == nil {
+		if err == nil || o.Verb == Mute { // a closed microphone is closed, even if the room learns of it later
 			s.hostMutes(o.Verb == Mute)
 		}
 		o.done <- err

@@ -47,7 +47,7 @@ type watched struct {
 
 // guests measures guests by link: those who hear one speaker, and those who see one at about 1 Mbit/s.
 func (b *bench) guests(ctx context.Context) error {
-	audio, video := 150, 50
+	audio, video := 150, 100
 	if b.quick {
 		audio, video = 60, 20
 	}
