@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // What a far end may send of RTCP, in packets: a browser with 25 pictures sends 20 to 40 a second.
@@ -17,27 +19,20 @@ const (
 // goroutine that reads.
 type reports struct {
 	seed maphash.Seed
-	left [1024]struct {
-		packets float64
-		at      time.Time
-	}
+	each [1024]*rate.Limiter
 }
 
-func newReports() *reports { return &reports{seed: maphash.MakeSeed()} }
+func newReports() *reports {
+	r := &reports{seed: maphash.MakeSeed()}
+	for i := range r.each {
+		r.each[i] = rate.NewLimiter(reportsASecond, reportsAtOnce)
+	}
+	return r
+}
 
 // take tells whether a packet that came now may be looked at. A nil r lets all pass.
 func (r *reports) take(b []byte, from netip.AddrPort, now time.Time) bool {
-	if r == nil || !isRTCP(b) {
-		return true
-	}
-	l := &r.left[maphash.Comparable(r.seed, from)%uint64(len(r.left))]
-	l.packets = min(reportsAtOnce, l.packets+now.Sub(l.at).Seconds()*reportsASecond)
-	l.at = now
-	if l.packets < 1 {
-		return false
-	}
-	l.packets--
-	return true
+	return r == nil || !isRTCP(b) || r.each[maphash.Comparable(r.seed, from)%uint64(len(r.each))].AllowN(now, 1)
 }
 
 // isRTCP tells RTCP from what else comes to the same port (RFC 5761, section 4; RFC 7983, section 7).

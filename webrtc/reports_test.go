@@ -44,7 +44,7 @@ func TestReportsBounded(t *testing.T) {
 	r, now := newReports(), time.Now()
 	loud := netip.MustParseAddrPort("192.0.2.1:1")
 	other := loud
-	for place := maphash.Comparable(r.seed, loud) % uint64(len(r.left)); maphash.Comparable(r.seed, other)%uint64(len(r.left)) == place; {
+	for place := maphash.Comparable(r.seed, loud) % uint64(len(r.each)); maphash.Comparable(r.seed, other)%uint64(len(r.each)) == place; {
 		other = netip.AddrPortFrom(other.Addr(), other.Port()+1)
 	}
 	taken := 0
